@@ -1,0 +1,90 @@
+// The pager of one process on one device, as the hooks see it: backs allocations, keeps each at one
+// address for life, and moves the pages behind them between HBM and host frames.
+// Invariant: between calls, every byte of every live region is mapped and holds the application's
+// bytes. Locking: all functions may be called from any thread; those marked hot take no lock and
+// allocate nothing.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "runtime/driver.h"
+#include "runtime/gate.h"
+#include "runtime/options.h"
+#include "runtime/status.h"
+#include "runtime/units.h"
+
+namespace vhbm {
+
+struct RegionView {
+  RegionId id;
+  DeviceAddress base;
+  Bytes size;  // as the application asked for
+  CUdevice device;
+  CUcontext context;
+};
+
+struct MemoryInfo {
+  Bytes free, total;
+};
+
+class Runtime {
+ public:
+  // Reserves the window on the current context's device, probes host frames by making one, and starts
+  // the pager's thread. Requires a current context and `driver` outliving the runtime.
+  //   Errc::unsupported  no VMM or no host frames there: pass every call through
+  [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(const Driver& driver,
+                                                              const Options& options);
+  ~Runtime();
+
+  // A region of at least `size` bytes, every byte backed: by free HBM frames, else by host frames.
+  //   Errc::out_of_memory  both limits are reached; the application gets CUDA_ERROR_OUT_OF_MEMORY
+  //   Errc::too_small      below the paging threshold: allocate it natively
+  [[nodiscard]] Result<DeviceAddress> allocate(Bytes size);
+
+  // Waits for the work in flight as cuMemFree does, then gives the region's frames back.
+  //   Errc::invalid_value  not the base of a live region
+  [[nodiscard]] Status free(DeviceAddress base);
+
+  // What the application is told by cuMemGetInfo.
+  [[nodiscard]] MemoryInfo memory_info() const;
+
+  // The live region that contains `address`.
+  [[nodiscard]] std::optional<RegionView> find(DeviceAddress address) const;
+
+  // Device memory that the driver gives out beside the runtime counts against hbm_limit.
+  void native_allocated(Bytes size);
+  void native_freed(Bytes size);
+
+  // What a drain has to wait for, and what forbids one.
+  void context_created(CUcontext context);
+  void context_destroyed(CUcontext context);  // frees the context's regions
+  void stream_created(CUcontext context, CUstream stream);
+  void stream_destroyed(CUstream stream);
+  void capture_began();
+  void capture_ended();
+
+  // Hot. Two compares.
+  [[nodiscard]] bool owns(DeviceAddress address) const noexcept {
+    return address.value - window_begin_ < window_size_;
+  }
+  // Hot. Every submission of GPU work happens inside: `auto pass = runtime.gate().pass();`
+  [[nodiscard]] Gate& gate() noexcept { return gate_; }
+  // Hot. A copy or memset touches exactly this range.
+  void touched(DeviceAddress address, Bytes length) noexcept;
+  // Hot. A kernel's argument names this address: its region may be touched anywhere.
+  void named(DeviceAddress address) noexcept;
+
+  // Stops the pager's thread; mappings stay as they are. Called in a forked child and at exit.
+  void stop() noexcept;
+
+ private:
+  class Impl;
+  explicit Runtime(std::unique_ptr<Impl> impl);
+
+  std::uint64_t window_begin_ = 0, window_size_ = 0;
+  Gate gate_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vhbm
