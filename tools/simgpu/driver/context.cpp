@@ -1,0 +1,110 @@
+#include "context.h"
+
+#include <algorithm>
+
+#include "engine/thread_state.h"
+#include "machine.h"
+
+namespace simgpu {
+namespace {
+
+unsigned long long next_context_id = 1;
+
+bool is_blocking(const Stream& stream) {
+  return stream.kind == StreamKind::blocking || stream.kind == StreamKind::per_thread;
+}
+
+}  // namespace
+
+Context::Context(Device* owner, unsigned context_flags, bool is_primary)
+    : device(owner), flags(context_flags), primary(is_primary), id(next_context_id++) {
+  revive();
+}
+
+void Context::revive() {
+  alive = true;
+  error = CUDA_SUCCESS;
+  cancelled = false;
+  legacy = Stream::create(this, StreamKind::legacy, 0);
+  streams.push_back(legacy);
+}
+
+std::shared_ptr<Stream> Context::create_stream(StreamKind kind, int priority) {
+  streams.erase(std::remove_if(streams.begin(), streams.end(),
+                               [](const auto& stream) { return stream->ended(); }),
+                streams.end());
+  auto stream = Stream::create(this, kind, priority);
+  streams.push_back(stream);
+  return stream;
+}
+
+std::shared_ptr<Stream> Context::resolve(CUstream handle) {
+  if (handle == nullptr) {
+    handle = thread_state().per_thread_default ? CU_STREAM_PER_THREAD : CU_STREAM_LEGACY;
+  }
+  if (handle == CU_STREAM_LEGACY) return legacy;
+  if (handle == CU_STREAM_PER_THREAD) {
+    auto& stream = per_thread_[std::this_thread::get_id()];
+    if (stream == nullptr) stream = create_stream(StreamKind::per_thread, 0);
+    return stream;
+  }
+  return machine()->streams.find(handle);
+}
+
+void Context::wake_streams() {
+  for (const auto& stream : streams) stream->wake();
+}
+
+bool Context::idle() const {
+  return std::all_of(streams.begin(), streams.end(), [](const auto& s) { return s->idle(); });
+}
+
+std::vector<OperationPtr> Context::pending() const {
+  std::vector<OperationPtr> operations;
+  for (const auto& stream : streams) {
+    if (!stream->idle()) operations.push_back(stream->last());
+  }
+  return operations;
+}
+
+std::vector<OperationPtr> Context::pending_blocking() const {
+  std::vector<OperationPtr> operations;
+  for (const auto& stream : streams) {
+    if (is_blocking(*stream) && !stream->idle()) operations.push_back(stream->last());
+  }
+  return operations;
+}
+
+bool Context::blocking_stream_is_capturing() const {
+  return std::any_of(streams.begin(), streams.end(), [](const auto& stream) {
+    return is_blocking(*stream) && stream->capture != nullptr;
+  });
+}
+
+void Context::synchronize(std::unique_lock<std::mutex>& lock) {
+  const std::vector<OperationPtr> operations = pending();
+  machine()->wait(lock, [&] {
+    return std::all_of(operations.begin(), operations.end(), [](const auto& o) { return o->done; });
+  });
+}
+
+void Context::destroy(std::unique_lock<std::mutex>& lock) {
+  alive = false;
+  if (error != CUDA_SUCCESS) cancelled = true;
+  const auto ending = streams;
+  for (const auto& stream : ending) stream->finish();
+  machine()->wait(lock, [&] {
+    return std::all_of(ending.begin(), ending.end(), [](const auto& s) { return s->ended(); });
+  });
+  streams.clear();
+  per_thread_.clear();
+  for (const auto& stream : ending) machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
+  device->heap.release_all(this);
+}
+
+Context* current_context() {
+  const auto& stack = thread_state().contexts;
+  return stack.empty() ? nullptr : stack.back();
+}
+
+}  // namespace simgpu

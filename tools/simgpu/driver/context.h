@@ -1,0 +1,65 @@
+// A CUDA context: streams, and the error that ends it. Destroyed contexts stay as husks, so that a
+// handle kept by the application is recognised.
+// Locking: the machine's lock.
+#pragma once
+
+#include <cuda.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/stream.h"
+
+namespace simgpu {
+
+struct Device;
+
+class Context {
+ public:
+  Context(Device* device, unsigned flags, bool primary);
+
+  // The stream a handle of the API means: CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, NULL by the entry's
+  // variant, or a created stream of any context. Null when there is none.
+  std::shared_ptr<Stream> resolve(CUstream handle);
+
+  std::shared_ptr<Stream> create_stream(StreamKind kind, int priority);
+  void wake_streams();
+  bool idle() const;
+  // Waits until everything submitted before this call has ended. Releases the lock meanwhile.
+  void synchronize(std::unique_lock<std::mutex>& lock);
+  // The last operation of each stream that is not done: what an event of the context captures.
+  std::vector<OperationPtr> pending() const;
+  std::vector<OperationPtr> pending_blocking() const;
+  bool blocking_stream_is_capturing() const;
+
+  // Ends the streams and frees what belongs to the context. Waits for work in flight, unless the
+  // context is in error, whose work is cut short.
+  void destroy(std::unique_lock<std::mutex>& lock);
+  void revive();
+
+  void fail(CUresult result) {
+    if (error == CUDA_SUCCESS) error = result;
+  }
+
+  Device* const device;
+  unsigned flags;
+  const bool primary;
+  bool alive = true;
+  CUresult error = CUDA_SUCCESS;  // sticky
+  std::atomic<bool> cancelled{false};  // kernels that spin shall end: the context is being destroyed
+  const unsigned long long id;
+  std::shared_ptr<Stream> legacy;
+  std::vector<std::shared_ptr<Stream>> streams;  // with legacy; ended ones leave when noticed
+
+ private:
+  std::unordered_map<std::thread::id, std::shared_ptr<Stream>> per_thread_;
+};
+
+// The calling thread's current context, or null.
+Context* current_context();
+
+}  // namespace simgpu

@@ -1,0 +1,157 @@
+// Executes work: kernels block by block, copies and sets piece by piece, graphs node by node, with
+// points between where the fuzzer may delay and a dying context may cut the work short.
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "engine/access_guard.h"
+#include "engine/fuzzer.h"
+#include "engine/statistics.h"
+#include "engine/thread_state.h"
+#include "engine/work.h"
+
+namespace simgpu {
+namespace {
+
+constexpr std::size_t kCopyPiece = std::size_t{256} << 10;
+constexpr std::uint64_t kFuzzedBlocks = 16;  // points a kernel, however many blocks it has
+
+thread_local const ExecutionSite* current_site = nullptr;
+
+void stop_if_cancelled() {
+  if (current_site->cancelled(current_site->context)) AccessGuard::cancel();
+}
+
+void yield_from_kernel() {
+  stop_if_cancelled();
+  Fuzzer::point();
+  std::this_thread::yield();
+}
+
+WorkResult guarded(void (*body)(const void*), const void* argument) {
+  switch (AccessGuard::run([=] { body(argument); })) {
+    case AccessGuard::Outcome::completed: return WorkResult::completed;
+    case AccessGuard::Outcome::illegal_address: return WorkResult::illegal_address;
+    default: return WorkResult::cancelled;
+  }
+}
+
+struct KernelRun {
+  const KernelWork* work;
+  unsigned char* shared;
+};
+
+void run_kernel(const void* argument) {
+  const auto& [work, shared] = *static_cast<const KernelRun*>(argument);
+  const SimgpuDim3 grid = work->grid;
+  const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
+  const std::uint64_t stride = std::max<std::uint64_t>(1, blocks / kFuzzedBlocks);
+  SimgpuBlock block{grid, work->block, {0, 0, 0}, shared, &yield_from_kernel};
+  for (std::uint64_t index = 0; index < blocks; ++index) {
+    if (index % stride == 0) {
+      stop_if_cancelled();
+      Fuzzer::point();
+    }
+    block.index = {static_cast<std::uint32_t>(index % grid.x),
+                   static_cast<std::uint32_t>(index / grid.x % grid.y),
+                   static_cast<std::uint32_t>(index / grid.x / grid.y)};
+    work->kernel->run_block(&block, work->parameters.data());
+  }
+}
+
+void run_copy(const void* argument) {
+  const auto& copy = *static_cast<const CopyWork*>(argument);
+  for (std::size_t slice = 0; slice < copy.depth; ++slice) {
+    for (std::size_t row = 0; row < copy.height; ++row) {
+      char* to = static_cast<char*>(copy.to) + slice * copy.to_slice + row * copy.to_pitch;
+      const char* from =
+          static_cast<const char*>(copy.from) + slice * copy.from_slice + row * copy.from_pitch;
+      for (std::size_t done = 0; done < copy.width; done += kCopyPiece) {
+        if (row % 64 == 0) Fuzzer::point();
+        std::memmove(to + done, from + done, std::min(kCopyPiece, copy.width - done));
+      }
+    }
+  }
+}
+
+void run_memset(const void* argument) {
+  const auto& set = *static_cast<const MemsetWork*>(argument);
+  for (std::size_t row = 0; row < set.height; ++row) {
+    if (row % 64 == 0) Fuzzer::point();
+    char* to = static_cast<char*>(set.to) + row * set.pitch;
+    switch (set.element) {
+      case 1: std::memset(to, static_cast<int>(set.value), set.width); break;
+      case 2: std::fill_n(reinterpret_cast<std::uint16_t*>(to), set.width, set.value); break;
+      default: std::fill_n(reinterpret_cast<std::uint32_t*>(to), set.width, set.value);
+    }
+  }
+}
+
+WorkResult execute_one(const EmptyWork&) { return WorkResult::completed; }
+
+WorkResult execute_one(const KernelWork& work) {
+  static thread_local std::vector<unsigned char> shared;
+  if (shared.size() < work.shared_bytes + 16u) shared.resize(work.shared_bytes + 16u);
+  auto aligned = (reinterpret_cast<std::uintptr_t>(shared.data()) + 15) / 16 * 16;
+  const KernelRun run{&work, reinterpret_cast<unsigned char*>(aligned)};
+  statistics().kernels.fetch_add(1, std::memory_order_relaxed);
+  return guarded(&run_kernel, &run);
+}
+
+WorkResult execute_one(const CopyWork& work) {
+  statistics().copied_bytes.fetch_add(work.width * work.height * work.depth,
+                                      std::memory_order_relaxed);
+  return guarded(&run_copy, &work);
+}
+
+WorkResult execute_one(const MemsetWork& work) { return guarded(&run_memset, &work); }
+
+WorkResult execute_one(const HostWork& work) {
+  thread_state().in_host_function = true;
+  work.function(work.data);
+  thread_state().in_host_function = false;
+  return WorkResult::completed;
+}
+
+WorkResult execute_one(const CallbackWork& work) {
+  thread_state().in_host_function = true;
+  work.function(work.stream, CUDA_SUCCESS, work.data);
+  thread_state().in_host_function = false;
+  return WorkResult::completed;
+}
+
+// One node after another, in an order the edges allow; under the fuzzer, in a random one of these.
+WorkResult execute_one(const GraphWork& graph) {
+  const std::vector<GraphStep>& steps = *graph.steps;
+  std::vector<std::size_t> waiting(steps.size());
+  std::vector<std::vector<std::size_t>> followers(steps.size());
+  std::vector<std::size_t> ready;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    waiting[i] = steps[i].after.size();
+    for (std::size_t before : steps[i].after) followers[before].push_back(i);
+    if (waiting[i] == 0) ready.push_back(i);
+  }
+  while (!ready.empty()) {
+    const std::size_t choice = Fuzzer::enabled() ? Fuzzer::pick(ready.size()) : 0;
+    const std::size_t index = ready[choice];
+    ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(choice));
+    const WorkResult result = execute(steps[index].work, *current_site);
+    if (result != WorkResult::completed) return result;
+    for (std::size_t follower : followers[index]) {
+      if (--waiting[follower] == 0) ready.push_back(follower);
+    }
+  }
+  return WorkResult::completed;
+}
+
+}  // namespace
+
+WorkResult execute(const Work& work, const ExecutionSite& site) {
+  current_site = &site;
+  Fuzzer::point();
+  const WorkResult result = std::visit([](const auto& piece) { return execute_one(piece); }, work);
+  Fuzzer::point();
+  return result;
+}
+
+}  // namespace simgpu

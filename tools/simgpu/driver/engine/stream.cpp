@@ -1,0 +1,87 @@
+#include "engine/stream.h"
+
+#include <thread>
+
+#include "context.h"
+#include "engine/fuzzer.h"
+#include "machine.h"
+
+namespace simgpu {
+namespace {
+
+unsigned long long next_stream_id = 1;
+
+bool context_cancelled(const void* context) {
+  // Read without the lock: a late answer only lets the kernel spin once more.
+  return static_cast<const Context*>(context)->cancelled.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Stream::Stream(Context* owner, StreamKind stream_kind, int stream_priority)
+    : context(owner), kind(stream_kind), priority(stream_priority), id(next_stream_id++) {}
+
+std::shared_ptr<Stream> Stream::create(Context* context, StreamKind kind, int priority) {
+  std::shared_ptr<Stream> stream(new Stream(context, kind, priority));
+  std::thread([stream] { stream->run(); }).detach();
+  return stream;
+}
+
+OperationPtr Stream::submit(Work work, std::vector<OperationPtr> after) {
+  auto add = [&](const std::vector<OperationPtr>& others) {
+    after.insert(after.end(), others.begin(), others.end());
+  };
+  if (kind == StreamKind::legacy) {
+    add(context->pending_blocking());
+  } else if (kind != StreamKind::non_blocking && !context->legacy->idle()) {
+    after.push_back(context->legacy->last());
+  }
+  auto operation = std::make_shared<Operation>();
+  operation->work = std::move(work);
+  operation->after = std::move(after);
+  queue_.push_back(operation);
+  last_ = operation;
+  wake_.notify_all();
+  return operation;
+}
+
+void Stream::finish() {
+  finishing_ = true;
+  wake_.notify_all();
+}
+
+void Stream::run() {
+  Machine& owner = *machine();
+  const ExecutionSite site{&context_cancelled, context};
+  auto lock = owner.lock();
+  for (;;) {
+    wake_.wait(lock, [this] { return !queue_.empty() || finishing_; });
+    if (queue_.empty()) break;
+    OperationPtr operation = queue_.front();
+    wake_.wait(lock, [&] { return operation->ready(); });
+    WorkResult result = WorkResult::completed;
+    if (context->error == CUDA_SUCCESS) {
+      lock.unlock();
+      result = execute(operation->work, site);
+      operation->work = EmptyWork{};  // lets go of modules and staging outside the lock
+      lock.lock();
+      if (owner.faults.device_lost_after_this_work()) {
+        for (auto& device : owner.devices) {
+          if (device->primary != nullptr) device->primary->fail(CUDA_ERROR_LAUNCH_FAILED);
+        }
+        for (auto& other : owner.contexts) other->fail(CUDA_ERROR_LAUNCH_FAILED);
+      }
+    }
+    if (result == WorkResult::illegal_address) context->fail(CUDA_ERROR_ILLEGAL_ADDRESS);
+    operation->done = true;
+    operation->after.clear();
+    operation->finished = std::chrono::steady_clock::now();
+    queue_.pop_front();
+    owner.completed.notify_all();
+    owner.wake_streams();
+  }
+  ended_ = true;
+  owner.completed.notify_all();
+}
+
+}  // namespace simgpu

@@ -1,0 +1,24 @@
+// How every API entry hands work to a stream: into the capture the stream takes part in, or to run.
+#pragma once
+
+#include <cuda.h>
+
+#include "lifecycle.h"
+
+namespace simgpu {
+
+// `*operation` is null when the work was captured. With CUDA_ERROR_STREAM_CAPTURE_IMPLICIT or
+// _INVALIDATED nothing was submitted.
+CUresult submit(Context& context, Stream& stream, Work work, CUgraphNodeType type,
+                OperationPtr* operation);
+
+// Waits for an operation; gives the context's sticky error, if any.
+CUresult wait_for(Call& call, const OperationPtr& operation);
+
+// The stream of an API call's handle, or CUDA_ERROR_INVALID_HANDLE.
+CUresult resolve_stream(Call& call, CUstream handle, std::shared_ptr<Stream>* stream);
+
+// CUDA_ERROR_STREAM_CAPTURE_IMPLICIT when `stream` is the legacy one and a blocking stream captures.
+CUresult check_legacy_use(Context& context, const Stream& stream);
+
+}  // namespace simgpu

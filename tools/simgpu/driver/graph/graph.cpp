@@ -1,0 +1,85 @@
+#include "graph/graph.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "machine.h"
+
+namespace simgpu {
+
+Graph::~Graph() {
+  for (const auto& node : nodes) machine()->nodes.erase(handle_of(node.get()));
+}
+
+Node* Graph::add(CUgraphNodeType type, Work work, std::vector<Node*> after) {
+  auto node = std::make_unique<Node>();
+  node->type = type;
+  node->work = std::move(work);
+  node->after = std::move(after);
+  node->graph = this;
+  Node* raw = node.get();
+  machine()->nodes[handle_of(raw)] = raw;
+  nodes.push_back(std::move(node));
+  return raw;
+}
+
+std::shared_ptr<Graph> Graph::clone() const {
+  auto copy = std::make_shared<Graph>();
+  std::unordered_map<const Node*, Node*> twin;
+  for (const auto& node : nodes) {
+    twin[node.get()] = copy->add(node->type, node->work, {});
+    if (node->child != nullptr) twin[node.get()]->child = node->child->clone();
+  }
+  for (const auto& node : nodes) {
+    for (const Node* before : node->after) twin[node.get()]->after.push_back(twin[before]);
+  }
+  return copy;
+}
+
+namespace {
+
+// Appends the graph's nodes after `entry`; gives the positions of its last ones.
+bool append(const Graph& graph, const std::vector<std::size_t>& entry, std::vector<GraphStep>* steps,
+            std::vector<std::size_t>* leaves) {
+  std::unordered_map<const Node*, std::vector<std::size_t>> ends;  // of placed nodes
+  std::set<const Node*> inner;
+  std::vector<const Node*> waiting;
+  for (const auto& node : graph.nodes) {
+    waiting.push_back(node.get());
+    inner.insert(node->after.begin(), node->after.end());
+  }
+  while (!waiting.empty()) {
+    auto next = std::find_if(waiting.begin(), waiting.end(), [&](const Node* node) {
+      return std::all_of(node->after.begin(), node->after.end(),
+                         [&](const Node* before) { return ends.count(before) != 0; });
+    });
+    if (next == waiting.end()) return false;
+    const Node* node = *next;
+    waiting.erase(next);
+    std::vector<std::size_t> after = node->after.empty() ? entry : std::vector<std::size_t>{};
+    for (const Node* before : node->after) {
+      after.insert(after.end(), ends[before].begin(), ends[before].end());
+    }
+    if (node->child != nullptr) {
+      if (!append(*node->child, after, steps, &ends[node])) return false;
+      if (ends[node].empty()) ends[node] = after;
+    } else {
+      steps->push_back({node->work, after, handle_of(const_cast<Node*>(node))});
+      ends[node] = {steps->size() - 1};
+    }
+    if (inner.count(node) == 0) {
+      leaves->insert(leaves->end(), ends[node].begin(), ends[node].end());
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::shared_ptr<const std::vector<GraphStep>> instantiate(const Graph& graph) {
+  auto steps = std::make_shared<std::vector<GraphStep>>();
+  std::vector<std::size_t> leaves;
+  return append(graph, {}, steps.get(), &leaves) ? steps : nullptr;
+}
+
+}  // namespace simgpu

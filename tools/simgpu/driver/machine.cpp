@@ -1,0 +1,133 @@
+#include "machine.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "engine/fuzzer.h"
+#include "engine/statistics.h"
+#include "engine/thread_state.h"
+#include "lifecycle.h"
+#include "simgpu/control.h"
+
+namespace simgpu {
+namespace {
+
+std::atomic<Machine*> the_machine{nullptr};
+std::mutex start_mutex;
+
+void write_summary() {
+  Machine* instance = machine();
+  std::FILE* file = std::fopen(instance->options.summary.c_str(), "w");
+  if (file == nullptr) return;
+  std::uint64_t peak = 0, budget = 0;
+  for (const auto& device : instance->devices) {
+    peak += device->hbm.peak();
+    budget += device->hbm.budget();
+  }
+  std::fprintf(file,
+               "{\"hbm_bytes\": %llu, \"peak_hbm_bytes\": %llu, \"peak_host_bytes\": %llu, "
+               "\"kernels\": %llu, \"graph_launches\": %llu, \"copied_bytes\": %llu}\n",
+               (unsigned long long)budget, (unsigned long long)peak,
+               (unsigned long long)instance->host_pool.peak(),
+               (unsigned long long)statistics().kernels.load(),
+               (unsigned long long)statistics().graph_launches.load(),
+               (unsigned long long)statistics().copied_bytes.load());
+  std::fclose(file);
+}
+
+}  // namespace
+
+Statistics& statistics() {
+  static Statistics instance;
+  return instance;
+}
+
+ThreadState& thread_state() {
+  static thread_local ThreadState state;
+  return state;
+}
+
+Machine* machine() { return the_machine.load(std::memory_order_acquire); }
+
+Machine::Machine(const Options& settings)
+    : options(settings), space(settings.va), host_pool(settings.host), host_memory(settings.host) {
+  for (std::uint64_t i = 0; i < settings.devices; ++i) {
+    devices.push_back(std::make_unique<Device>(static_cast<int>(i), options, &space));
+  }
+}
+
+std::vector<Context*> Machine::live_contexts() {
+  std::vector<Context*> live;
+  for (const auto& device : devices) {
+    if (device->primary != nullptr && device->primary->alive) live.push_back(device->primary.get());
+  }
+  for (const auto& context : contexts) {
+    if (context->alive) live.push_back(context.get());
+  }
+  return live;
+}
+
+void Machine::wake_streams() {
+  // Also those of a context being destroyed, which drain.
+  for (const auto& device : devices) {
+    if (device->primary != nullptr) device->primary->wake_streams();
+  }
+  for (const auto& context : contexts) context->wake_streams();
+}
+
+CUresult start_machine() {
+  std::lock_guard lock(start_mutex);
+  if (machine() != nullptr) return CUDA_SUCCESS;
+  Options options;
+  std::string error;
+  if (!options.read_environment(&error)) {
+    std::fprintf(stderr, "simgpu: %s\n", error.c_str());
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  auto* instance = new Machine(options);
+  if (!instance->faults.set(options.faults, &error)) {
+    std::fprintf(stderr, "simgpu: SIMGPU_FAULTS: %s\n", error.c_str());
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (!Fuzzer::configure(options.fuzz)) {
+    std::fprintf(stderr, "simgpu: SIMGPU_FUZZ='%s': accepted is SEED or SEED:INTENSITY, 1 to 100\n",
+                 options.fuzz.c_str());
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  the_machine.store(instance, std::memory_order_release);
+  if (!options.summary.empty()) std::atexit(&write_summary);
+  return CUDA_SUCCESS;
+}
+
+}  // namespace simgpu
+
+extern "C" {
+
+const char* simgpu_version(void) { return "0.1.0"; }
+
+int simgpu_set_faults(const char* plan) {
+  simgpu::Machine* instance = simgpu::machine();
+  if (instance == nullptr) return 0;
+  std::string error;
+  auto lock = instance->lock();
+  return instance->faults.set(plan, &error) ? 1 : 0;
+}
+
+int simgpu_set_fuzz(const char* text) {
+  if (text == nullptr || *text == 0) {
+    simgpu::Fuzzer::configure(0, 0);
+    return 1;
+  }
+  return simgpu::Fuzzer::configure(text) ? 1 : 0;
+}
+
+void simgpu_memory(int device, SimgpuMemory* out) {
+  *out = {};
+  simgpu::Machine* instance = simgpu::machine();
+  if (instance == nullptr || device < 0 || device >= (int)instance->devices.size()) return;
+  auto lock = instance->lock();
+  const simgpu::PhysicalPool& hbm = instance->devices[device]->hbm;
+  *out = {hbm.budget(), hbm.used(), hbm.peak(), instance->host_pool.used(),
+          instance->host_pool.peak()};
+}
+}

@@ -1,0 +1,101 @@
+// The simulated machine: its GPUs, memory, and every live object of the process, behind one lock.
+// Made by cuInit and never destroyed, since work may run until the process ends.
+#pragma once
+
+#include <cuda.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "context.h"
+#include "engine/stream.h"
+#include "fault_plan.h"
+#include "graph/graph.h"
+#include "memory/address_space.h"
+#include "memory/heap.h"
+#include "memory/host_memory.h"
+#include "memory/physical_pool.h"
+#include "module/image.h"
+#include "options.h"
+
+namespace simgpu {
+
+// Objects of one kind by their handle; an unknown handle finds nothing.
+template <typename T, typename Handle>
+class HandleTable {
+ public:
+  Handle add(std::shared_ptr<T> object) {
+    T* raw = object.get();
+    objects_[raw] = std::move(object);
+    return reinterpret_cast<Handle>(raw);
+  }
+  std::shared_ptr<T> find(Handle handle) const {
+    auto it = objects_.find(reinterpret_cast<T*>(handle));
+    return it == objects_.end() ? nullptr : it->second;
+  }
+  std::shared_ptr<T> take(Handle handle) {
+    auto object = find(handle);
+    objects_.erase(reinterpret_cast<T*>(handle));
+    return object;
+  }
+  auto begin() { return objects_.begin(); }
+  auto end() { return objects_.end(); }
+
+ private:
+  std::unordered_map<T*, std::shared_ptr<T>> objects_;
+};
+
+struct Device {
+  Device(int index, const Options& options, AddressSpace* space)
+      : ordinal(index), hbm(options.hbm), heap(index, &hbm, space) {}
+
+  const int ordinal;
+  PhysicalPool hbm;
+  Heap heap;
+  std::unique_ptr<Context> primary;
+  unsigned primary_references = 0, primary_flags = 0;
+};
+
+struct Machine {
+  explicit Machine(const Options& options);
+
+  Options options;
+  std::mutex mutex;
+  std::condition_variable completed;  // some operation ended
+  FaultPlan faults;
+  AddressSpace space;
+  PhysicalPool host_pool;
+  HostMemory host_memory;
+  std::vector<std::unique_ptr<Device>> devices;
+  std::vector<std::unique_ptr<Context>> contexts;  // made by cuCtxCreate; kept when destroyed
+
+  HandleTable<Stream, CUstream> streams;
+  HandleTable<Event, CUevent> events;
+  HandleTable<Module, CUmodule> modules;
+  HandleTable<Library, CUlibrary> libraries;
+  HandleTable<Function, CUfunction> functions;
+  HandleTable<Kernel, CUkernel> kernels;
+  HandleTable<Graph, CUgraph> graphs;
+  HandleTable<GraphExec, CUgraphExec> execs;
+  std::unordered_map<CUgraphNode, Node*> nodes;
+  std::unordered_map<CUmemGenericAllocationHandle, std::shared_ptr<Frame>> frames;
+  std::vector<std::shared_ptr<Capture>> captures;  // ongoing
+  unsigned long long next_id = 1;
+
+  void wake_streams();  // of all contexts: an operation that others wait for ended
+  std::vector<Context*> live_contexts();
+
+  std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex); }
+  template <typename Done>
+  void wait(std::unique_lock<std::mutex>& lock, Done done) {
+    completed.wait(lock, done);
+  }
+};
+
+// Null before cuInit succeeded.
+Machine* machine();
+
+}  // namespace simgpu

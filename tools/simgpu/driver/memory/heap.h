@@ -1,0 +1,51 @@
+// What cuMemAlloc hands out on one device: small requests packed into 2 MiB blocks, larger ones with
+// frames of their own. Locking: the caller holds the machine's lock.
+#pragma once
+
+#include <cuda.h>
+
+#include <map>
+#include <memory>
+
+#include "memory/address_space.h"
+
+namespace simgpu {
+
+class Context;
+
+struct Allocation {
+  std::size_t size;  // as asked for
+  Context* context;
+  unsigned long long id;  // CU_POINTER_ATTRIBUTE_BUFFER_ID
+};
+
+class Heap {
+ public:
+  Heap(int device, PhysicalPool* pool, AddressSpace* space)
+      : device_(device), pool_(pool), space_(space) {}
+
+  CUresult allocate(std::size_t size, Context* context, CUdeviceptr* out);
+  // CUDA_ERROR_INVALID_VALUE unless `address` is what allocate() gave.
+  CUresult release(CUdeviceptr address);
+  void release_all(const Context* context);
+
+  const Allocation* find(CUdeviceptr address, CUdeviceptr* base) const;
+
+ private:
+  struct Block {
+    std::map<CUdeviceptr, std::size_t> free;
+    std::size_t free_bytes = 0;
+  };
+
+  CUresult back(std::size_t size, CUdeviceptr* out);
+  void unback(CUdeviceptr address, std::size_t size);
+  bool allocate_small(std::size_t size, CUdeviceptr* out);
+
+  int device_;
+  PhysicalPool* pool_;
+  AddressSpace* space_;
+  std::map<CUdeviceptr, Allocation> allocations_;
+  std::map<CUdeviceptr, Block> blocks_;  // by the block's start
+};
+
+}  // namespace simgpu

@@ -1,0 +1,28 @@
+// Steering the simulated driver from a test: functions that libcuda.so.1 of simgpu exports beside the
+// driver API. Look them up with dlsym; a real driver does not have them.
+#pragma once
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct SimgpuMemory {  // bytes
+  unsigned long long hbm_budget, hbm_used, hbm_peak;
+  unsigned long long host_used, host_peak;  // of cuMemCreate(HOST or HOST_NUMA)
+} SimgpuMemory;
+
+const char* simgpu_version(void);
+
+// Replaces the fault plan (the grammar of SIMGPU_FAULTS) and restarts its counting; "" ends it. 1 if
+// the plan was read, else 0 and nothing changes. Only after cuInit.
+int simgpu_set_faults(const char* plan);
+
+// SEED or SEED:INTENSITY, as SIMGPU_FUZZ; "" stops the fuzzer. 1 if it was read, else 0.
+int simgpu_set_fuzz(const char* text);
+
+// What is allocated on one device now and at most; zeros before cuInit.
+void simgpu_memory(int device, SimgpuMemory* out);
+
+#ifdef __cplusplus
+}
+#endif
