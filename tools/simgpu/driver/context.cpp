@@ -98,7 +98,8 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   });
   streams.clear();
   per_thread_.clear();
-  for (const auto& stream : ending) machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
+  for (const auto& stream : ending)
+    machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
   device->heap.release_all(this);
 }
 

@@ -22,8 +22,8 @@ class Context {
  public:
   Context(Device* device, unsigned flags, bool primary);
 
-  // The stream a handle of the API means: CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, NULL by the entry's
-  // variant, or a created stream of any context. Null when there is none.
+  // The stream a handle of the API means: CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, NULL by the
+  // entry's variant, or a created stream of any context. Null when there is none.
   std::shared_ptr<Stream> resolve(CUstream handle);
 
   std::shared_ptr<Stream> create_stream(StreamKind kind, int priority);
@@ -50,7 +50,8 @@ class Context {
   const bool primary;
   bool alive = true;
   CUresult error = CUDA_SUCCESS;  // sticky
-  std::atomic<bool> cancelled{false};  // kernels that spin shall end: the context is being destroyed
+  std::atomic<bool> cancelled{
+      false};  // kernels that spin shall end: the context is being destroyed
   const unsigned long long id;
   std::shared_ptr<Stream> legacy;
   std::vector<std::shared_ptr<Stream>> streams;  // with legacy; ended ones leave when noticed

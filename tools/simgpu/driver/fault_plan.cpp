@@ -39,7 +39,8 @@ bool FaultPlan::set(const std::string& text, std::string* error) {
     if (*end == '=') rule.result = static_cast<CUresult>(std::strtoul(end + 1, &end, 10));
     if (colon == std::string::npos || rule.first == 0 || *end != 0 ||
         (is_call && (equals == std::string::npos || rule.result == CUDA_SUCCESS))) {
-      *error = "'" + item + "': accepted is FUNCTION:N=ERROR, FUNCTION:N-M=ERROR, FUNCTION:N+=ERROR "
+      *error = "'" + item +
+               "': accepted is FUNCTION:N=ERROR, FUNCTION:N-M=ERROR, FUNCTION:N+=ERROR "
                "or device_lost:N, N from 1";
       return false;
     }

@@ -1,6 +1,7 @@
 // Which driver calls shall fail, and when: "cuMemMap:3=2" (the 3rd call gives error 2),
-// "cuMemCreate:5-7=2", "cuMemMap:4+=2" (the 4th and all after it), "device_lost:100" (after 100 pieces
-// of GPU work the device is gone). Items are separated by commas. Counting starts when a plan is set.
+// "cuMemCreate:5-7=2", "cuMemMap:4+=2" (the 4th and all after it), "device_lost:100" (after 100
+// pieces of GPU work the device is gone). Items are separated by commas. Counting starts when a
+// plan is set.
 #pragma once
 
 #include <cuda.h>
@@ -17,8 +18,8 @@ class FaultPlan {
   // False, with a reason, when the text cannot be read; the plan is then as before.
   bool set(const std::string& text, std::string* error);
 
-  // The planned answer of this call of `function` (its name without version suffix), or CUDA_SUCCESS.
-  // Not thread-safe: the caller holds the machine's lock.
+  // The planned answer of this call of `function` (its name without version suffix), or
+  // CUDA_SUCCESS. Not thread-safe: the caller holds the machine's lock.
   CUresult next_call(const char* function);
 
   // True once, when the work just executed was the last before the device is lost.

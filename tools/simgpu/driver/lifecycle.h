@@ -14,9 +14,10 @@ namespace simgpu {
 // error, for settings that cannot be read.
 CUresult start_machine();
 
-// The first line of an API entry: `Call call(__func__, Needs::context); if (call.refused()) return …`.
-// Applies the fault plan, and refuses as the driver does before cuInit, inside host functions, without
-// a usable context, and in a context whose error is sticky. Holds the machine's lock from then on.
+// The first line of an API entry: `Call call(__func__, Needs::context); if (call.refused()) return
+// …`. Applies the fault plan, and refuses as the driver does before cuInit, inside host functions,
+// without a usable context, and in a context whose error is sticky. Holds the machine's lock from
+// then on.
 enum class Needs { nothing, driver, context };
 
 class Call {
@@ -28,8 +29,8 @@ class Call {
   Context& context() const { return *context_; }
   std::unique_lock<std::mutex>& lock() { return lock_; }
 
-  // For calls that capture forbids in its stricter modes: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, and
-  // the capture is spoilt (cuda.h: cuThreadExchangeStreamCaptureMode).
+  // For calls that capture forbids in its stricter modes: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+  // and the capture is spoilt (cuda.h: cuThreadExchangeStreamCaptureMode).
   CUresult unsafe_while_capturing();
 
  private:
@@ -38,7 +39,7 @@ class Call {
   CUresult result_ = CUDA_SUCCESS;
 };
 
-#define SIMGPU_CALL(needs)                              \
+#define SIMGPU_CALL(needs)                               \
   ::simgpu::Call call(__func__, ::simgpu::Needs::needs); \
   if (call.refused()) return call.result();              \
   [[maybe_unused]] ::simgpu::Machine& m = *::simgpu::machine()

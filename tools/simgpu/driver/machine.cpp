@@ -47,7 +47,9 @@ ThreadState& thread_state() {
   return state;
 }
 
-Machine* machine() { return the_machine.load(std::memory_order_acquire); }
+Machine* machine() {
+  return the_machine.load(std::memory_order_acquire);
+}
 
 Machine::Machine(const Options& settings)
     : options(settings), space(settings.va), host_pool(settings.host), host_memory(settings.host) {
@@ -103,7 +105,9 @@ CUresult start_machine() {
 
 extern "C" {
 
-const char* simgpu_version(void) { return "0.1.0"; }
+const char* simgpu_version(void) {
+  return "0.1.0";
+}
 
 int simgpu_set_faults(const char* plan) {
   simgpu::Machine* instance = simgpu::machine();

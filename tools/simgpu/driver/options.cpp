@@ -6,14 +6,20 @@
 namespace simgpu {
 namespace {
 
-bool parse(const std::string& text, std::uint64_t* value) { return parse_size(text, value); }
+bool parse(const std::string& text, std::uint64_t* value) {
+  return parse_size(text, value);
+}
 bool parse(const std::string& text, std::string* value) {
   *value = text;
   return true;
 }
 
-const char* accepted(const std::uint64_t&) { return "a number, with KiB, MiB, GiB or TiB for sizes"; }
-const char* accepted(const std::string&) { return "text"; }
+const char* accepted(const std::uint64_t&) {
+  return "a number, with KiB, MiB, GiB or TiB for sizes";
+}
+const char* accepted(const std::string&) {
+  return "text";
+}
 
 }  // namespace
 
@@ -36,11 +42,11 @@ bool parse_size(const std::string& text, std::uint64_t* bytes) {
 }
 
 bool Options::read_environment(std::string* error) {
-#define OPTION(type, name, default_value, variable, description)                                  \
-  if (const char* text = std::getenv(variable); text != nullptr && !parse(text, &name)) {         \
-    *error = std::string(variable) + "='" + text + "': accepted is " + accepted(name) + " (" +    \
-             description + ")";                                                                   \
-    return false;                                                                                 \
+#define OPTION(type, name, default_value, variable, description)                               \
+  if (const char* text = std::getenv(variable); text != nullptr && !parse(text, &name)) {      \
+    *error = std::string(variable) + "='" + text + "': accepted is " + accepted(name) + " (" + \
+             description + ")";                                                                \
+    return false;                                                                              \
   }
 #include "options.def"
 #undef OPTION

@@ -1,4 +1,5 @@
-// The simulator's settings, read once from the environment at cuInit; options.def is their only list.
+// The simulator's settings, read once from the environment at cuInit; options.def is their only
+// list.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ struct Options {
 #include "options.def"
 #undef OPTION
 
-  // Fills in what the environment sets. False, with one line in `error` that names the variable, its
-  // value and what is accepted, when a value cannot be read.
+  // Fills in what the environment sets. False, with one line in `error` that names the variable,
+  // its value and what is accepted, when a value cannot be read.
   bool read_environment(std::string* error);
 };
 

@@ -24,7 +24,8 @@ bool is_joined(const Capture& capture) {
 CUresult begin_capture(CUstream handle, CUstreamCaptureMode mode, std::shared_ptr<Graph> graph,
                        std::vector<Node*> frontier, Call& call, Machine& m) {
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
   if (stream->kind == StreamKind::legacy) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   if (stream->capture != nullptr) return CUDA_ERROR_ILLEGAL_STATE;
@@ -44,7 +45,8 @@ CUresult begin_capture(CUstream handle, CUstreamCaptureMode mode, std::shared_pt
 CUresult capture_info(Call& call, CUstream handle, CUstreamCaptureStatus* status, cuuint64_t* id,
                       CUgraph* graph, const CUgraphNode** dependencies, std::size_t* count) {
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (status == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (stream->kind == StreamKind::legacy && call.context().blocking_stream_is_capturing()) {
     return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
@@ -81,7 +83,8 @@ CUresult cuStreamBeginCapture(CUstream handle) {
 CUresult cuStreamEndCapture(CUstream handle, CUgraph* out) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *out = nullptr;
   const auto capture = stream->capture;
@@ -90,7 +93,8 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph* out) {
     capture->valid = false;
     return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
   }
-  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != std::this_thread::get_id()) {
+  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED &&
+      capture->thread != std::this_thread::get_id()) {
     return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
   }
   const bool joined = is_joined(*capture);
@@ -111,7 +115,8 @@ CUresult cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus* status) {
 }
 
 CUresult cuStreamGetCaptureInfo_v2(CUstream handle, CUstreamCaptureStatus* status, cuuint64_t* id,
-                                   CUgraph* graph, const CUgraphNode** dependencies, std::size_t* count) {
+                                   CUgraph* graph, const CUgraphNode** dependencies,
+                                   std::size_t* count) {
   SIMGPU_CALL(context);
   return capture_info(call, handle, status, id, graph, dependencies, count);
 }

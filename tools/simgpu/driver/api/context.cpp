@@ -10,8 +10,12 @@ Device* find_device(CUdevice device);
 
 namespace {
 
-std::vector<Context*>& stack() { return thread_state().contexts; }
-CUcontext handle_of(Context* context) { return reinterpret_cast<CUcontext>(context); }
+std::vector<Context*>& stack() {
+  return thread_state().contexts;
+}
+CUcontext handle_of(Context* context) {
+  return reinterpret_cast<CUcontext>(context);
+}
 
 // The context behind a handle, also a destroyed one; null for what never was one.
 Context* find_context(CUcontext handle) {
@@ -33,7 +37,8 @@ void destroy(Call& call, Context* context) {
     if (module->context == context) modules.push_back(reinterpret_cast<CUmodule>(raw));
   }
   for (CUmodule module : modules) {
-    for (const auto& [name, function] : m.modules.take(module)->functions) m.functions.take(function);
+    for (const auto& [name, function] : m.modules.take(module)->functions)
+      m.functions.take(function);
   }
 }
 
@@ -112,7 +117,8 @@ CUresult cuCtxCreate_v2(CUcontext* out, unsigned flags, CUdevice device) {
   return create(out, flags, device);
 }
 
-CUresult cuCtxCreate_v3(CUcontext* out, CUexecAffinityParam*, int, unsigned flags, CUdevice device) {
+CUresult cuCtxCreate_v3(CUcontext* out, CUexecAffinityParam*, int, unsigned flags,
+                        CUdevice device) {
   return create(out, flags, device);
 }
 

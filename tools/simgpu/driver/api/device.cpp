@@ -184,7 +184,9 @@ CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) { return cuDeviceGetUuid_v2(uuid, device); }
+CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
+  return cuDeviceGetUuid_v2(uuid, device);
+}
 
 CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
   SIMGPU_CALL(driver);
@@ -219,7 +221,8 @@ CUresult cuDeviceGetPCIBusId(char* text, int length, CUdevice device) {
 CUresult cuDeviceCanAccessPeer(int* can, CUdevice device, CUdevice peer) {
   SIMGPU_CALL(driver);
   if (can == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (find_device(device) == nullptr || find_device(peer) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+  if (find_device(device) == nullptr || find_device(peer) == nullptr)
+    return CUDA_ERROR_INVALID_DEVICE;
   *can = 0;
   return CUDA_SUCCESS;
 }

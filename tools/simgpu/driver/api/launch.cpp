@@ -19,16 +19,19 @@ CUresult describe_launch(Machine& m, const LaunchShape& shape, void** parameters
   const auto function = find_function(m, shape.function);
   if (function == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   const auto& [grid, block] = std::pair(shape.grid, shape.block);
-  const bool any_zero = grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x == 0 || block.y == 0 || block.z == 0;
+  const bool any_zero =
+      grid.x == 0 || grid.y == 0 || grid.z == 0 || block.x == 0 || block.y == 0 || block.z == 0;
   if (any_zero || grid.x > 2147483647u || grid.y > 65535 || grid.z > 65535 || block.x > 1024 ||
       block.y > 1024 || block.z > 64 || std::uint64_t{block.x} * block.y * block.z > 1024 ||
       shape.shared_bytes > static_cast<unsigned>(function->max_dynamic_shared)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   const SimgpuKernel& kernel = *function->kernel;
-  const SimgpuParam* last = kernel.parameter_count == 0 ? nullptr : &kernel.parameters[kernel.parameter_count - 1];
+  const SimgpuParam* last =
+      kernel.parameter_count == 0 ? nullptr : &kernel.parameters[kernel.parameter_count - 1];
   const std::size_t bytes = last == nullptr ? 0 : last->offset + last->size;
-  if ((parameters != nullptr && extra != nullptr) || (bytes > 0 && parameters == nullptr && extra == nullptr)) {
+  if ((parameters != nullptr && extra != nullptr) ||
+      (bytes > 0 && parameters == nullptr && extra == nullptr)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   work->image = function->image;
@@ -58,12 +61,14 @@ CUresult describe_launch(Machine& m, const LaunchShape& shape, void** parameters
 
 namespace {
 
-CUresult launch(const LaunchShape& shape, void** parameters, void** extra, CUstream handle, Call& call,
-                Machine& m) {
+CUresult launch(const LaunchShape& shape, void** parameters, void** extra, CUstream handle,
+                Call& call, Machine& m) {
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   KernelWork work;
-  if (CUresult result = describe_launch(m, shape, parameters, extra, &work); result != CUDA_SUCCESS) {
+  if (CUresult result = describe_launch(m, shape, parameters, extra, &work);
+      result != CUDA_SUCCESS) {
     return result;
   }
   OperationPtr operation;
@@ -74,18 +79,19 @@ CUresult load_module(CUmodule* out, const void* image, const char* path, Call& c
   if (out == nullptr || (image == nullptr && path == nullptr)) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
   auto module = std::make_shared<Module>();
-  const CUresult result =
-      path != nullptr ? ModuleImage::load_file(path, &module->image) : ModuleImage::load(image, &module->image);
+  const CUresult result = path != nullptr ? ModuleImage::load_file(path, &module->image)
+                                          : ModuleImage::load(image, &module->image);
   if (result != CUDA_SUCCESS) return result;
   module->context = &call.context();
   *out = m.modules.add(std::move(module));
   return CUDA_SUCCESS;
 }
 
-CUresult parameter_info(const std::shared_ptr<Function>& function, std::size_t index, std::size_t* offset,
-                        std::size_t* size) {
+CUresult parameter_info(const std::shared_ptr<Function>& function, std::size_t index,
+                        std::size_t* offset, std::size_t* size) {
   if (function == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  if (offset == nullptr || index >= function->kernel->parameter_count) return CUDA_ERROR_INVALID_VALUE;
+  if (offset == nullptr || index >= function->kernel->parameter_count)
+    return CUDA_ERROR_INVALID_VALUE;
   *offset = function->kernel->parameters[index].offset;
   if (size != nullptr) *size = function->kernel->parameters[index].size;
   return CUDA_SUCCESS;
@@ -94,20 +100,30 @@ CUresult parameter_info(const std::shared_ptr<Function>& function, std::size_t i
 CUresult function_attribute(const std::shared_ptr<Function>& function, int* value,
                             CUfunction_attribute attribute) {
   if (function == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  if (value == nullptr || attribute < 0 || attribute >= CU_FUNC_ATTRIBUTE_MAX) return CUDA_ERROR_INVALID_VALUE;
+  if (value == nullptr || attribute < 0 || attribute >= CU_FUNC_ATTRIBUTE_MAX)
+    return CUDA_ERROR_INVALID_VALUE;
   switch (attribute) {
-    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = 1024; break;
-    case CU_FUNC_ATTRIBUTE_NUM_REGS: *value = 32; break;
+    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
+      *value = 1024;
+      break;
+    case CU_FUNC_ATTRIBUTE_NUM_REGS:
+      *value = 32;
+      break;
     case CU_FUNC_ATTRIBUTE_PTX_VERSION:
-    case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *value = 90; break;
-    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = function->max_dynamic_shared; break;
-    default: *value = 0;
+    case CU_FUNC_ATTRIBUTE_BINARY_VERSION:
+      *value = 90;
+      break;
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+      *value = function->max_dynamic_shared;
+      break;
+    default:
+      *value = 0;
   }
   return CUDA_SUCCESS;
 }
 
-CUresult set_function_attribute(const std::shared_ptr<Function>& function, CUfunction_attribute attribute,
-                                int value) {
+CUresult set_function_attribute(const std::shared_ptr<Function>& function,
+                                CUfunction_attribute attribute, int value) {
   if (function == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   if (attribute == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) {
     if (value < 0 || value > 232448) return CUDA_ERROR_INVALID_VALUE;
@@ -173,7 +189,8 @@ CUresult cuModuleGetFunction(CUfunction* out, CUmodule handle, const char* name)
   return CUDA_SUCCESS;
 }
 
-CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule handle, const char* name) {
+CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule handle,
+                              const char* name) {
   SIMGPU_CALL(context);
   const auto module = m.modules.find(handle);
   if (name == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -191,7 +208,8 @@ CUresult cuLibraryLoadData(CUlibrary* out, const void* image, CUjit_option*, voi
   SIMGPU_CALL(driver);
   if (out == nullptr || image == nullptr) return CUDA_ERROR_INVALID_VALUE;
   auto library = std::make_shared<Library>();
-  if (CUresult result = ModuleImage::load(image, &library->image); result != CUDA_SUCCESS) return result;
+  if (CUresult result = ModuleImage::load(image, &library->image); result != CUDA_SUCCESS)
+    return result;
   *out = m.libraries.add(std::move(library));
   return CUDA_SUCCESS;
 }
@@ -241,7 +259,8 @@ CUresult cuLibraryGetModule(CUmodule* out, CUlibrary handle) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuLibraryGetGlobal(CUdeviceptr* address, std::size_t* size, CUlibrary handle, const char* name) {
+CUresult cuLibraryGetGlobal(CUdeviceptr* address, std::size_t* size, CUlibrary handle,
+                            const char* name) {
   CUmodule module = nullptr;
   if (CUresult result = cuLibraryGetModule(&module, handle); result != CUDA_SUCCESS) return result;
   return cuModuleGetGlobal_v2(address, size, module, name);
@@ -256,14 +275,18 @@ CUresult cuKernelGetFunction(CUfunction* out, CUkernel handle) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuKernelGetAttribute(int* value, CUfunction_attribute attribute, CUkernel handle, CUdevice) {
+CUresult cuKernelGetAttribute(int* value, CUfunction_attribute attribute, CUkernel handle,
+                              CUdevice) {
   SIMGPU_CALL(driver);
-  return function_attribute(find_function(m, reinterpret_cast<CUfunction>(handle)), value, attribute);
+  return function_attribute(find_function(m, reinterpret_cast<CUfunction>(handle)), value,
+                            attribute);
 }
 
-CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkernel handle, CUdevice) {
+CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkernel handle,
+                              CUdevice) {
   SIMGPU_CALL(driver);
-  return set_function_attribute(find_function(m, reinterpret_cast<CUfunction>(handle)), attribute, value);
+  return set_function_attribute(find_function(m, reinterpret_cast<CUfunction>(handle)), attribute,
+                                value);
 }
 
 CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction handle) {
@@ -298,14 +321,17 @@ CUresult cuKernelGetName(const char** name, CUkernel handle) {
   return cuFuncGetName(name, reinterpret_cast<CUfunction>(handle));
 }
 
-CUresult cuFuncGetParamInfo(CUfunction handle, std::size_t index, std::size_t* offset, std::size_t* size) {
+CUresult cuFuncGetParamInfo(CUfunction handle, std::size_t index, std::size_t* offset,
+                            std::size_t* size) {
   SIMGPU_CALL(driver);
   return parameter_info(find_function(m, handle), index, offset, size);
 }
 
-CUresult cuKernelGetParamInfo(CUkernel handle, std::size_t index, std::size_t* offset, std::size_t* size) {
+CUresult cuKernelGetParamInfo(CUkernel handle, std::size_t index, std::size_t* offset,
+                              std::size_t* size) {
   SIMGPU_CALL(driver);
-  return parameter_info(find_function(m, reinterpret_cast<CUfunction>(handle)), index, offset, size);
+  return parameter_info(find_function(m, reinterpret_cast<CUfunction>(handle)), index, offset,
+                        size);
 }
 
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction handle, int block_size,
@@ -321,7 +347,8 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
                         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                         CUstream stream, void** parameters, void** extra) {
   SIMGPU_CALL(context);
-  const LaunchShape shape{function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
+  const LaunchShape shape{
+      function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
   return launch(shape, parameters, extra, stream, call, m);
 }
 
@@ -336,14 +363,16 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction function, voi
   return launch(shape, parameters, extra, config->hStream, call, m);
 }
 
-// Blocks run one after another, so a cooperative kernel that synchronises its grid would not end: only
-// a grid of one block is accepted.
-CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                                   unsigned block_x, unsigned block_y, unsigned block_z,
-                                   unsigned shared_bytes, CUstream stream, void** parameters) {
+// Blocks run one after another, so a cooperative kernel that synchronises its grid would not end:
+// only a grid of one block is accepted.
+CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x, unsigned grid_y,
+                                   unsigned grid_z, unsigned block_x, unsigned block_y,
+                                   unsigned block_z, unsigned shared_bytes, CUstream stream,
+                                   void** parameters) {
   SIMGPU_CALL(context);
   if (std::uint64_t{grid_x} * grid_y * grid_z != 1) return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
-  const LaunchShape shape{function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
+  const LaunchShape shape{
+      function, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
   return launch(shape, parameters, nullptr, stream, call, m);
 }
 }

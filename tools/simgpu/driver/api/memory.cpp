@@ -5,12 +5,16 @@ using namespace simgpu;
 
 namespace {
 
-CUdeviceptr address_of(const void* pointer) { return reinterpret_cast<CUdeviceptr>(pointer); }
+CUdeviceptr address_of(const void* pointer) {
+  return reinterpret_cast<CUdeviceptr>(pointer);
+}
 
-// What the driver promises of pitched rows (cuda.h: cuMemAllocPitch): aligned for any coalesced access.
+// What the driver promises of pitched rows (cuda.h: cuMemAllocPitch): aligned for any coalesced
+// access.
 constexpr std::size_t kPitchAlignment = 512;
 
-Device* owner_of(Machine& m, CUdeviceptr address, CUdeviceptr* base, const Allocation** allocation) {
+Device* owner_of(Machine& m, CUdeviceptr address, CUdeviceptr* base,
+                 const Allocation** allocation) {
   for (const auto& device : m.devices) {
     *allocation = device->heap.find(address, base);
     if (*allocation != nullptr) return device.get();

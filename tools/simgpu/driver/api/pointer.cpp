@@ -1,5 +1,5 @@
-// What the driver tells of a pointer: native device memory, page-locked host memory, and VMM mappings,
-// which differ in several answers (cuda.h: CUpointer_attribute).
+// What the driver tells of a pointer: native device memory, page-locked host memory, and VMM
+// mappings, which differ in several answers (cuda.h: CUpointer_attribute).
 #include <cstring>
 
 #include "lifecycle.h"
@@ -11,8 +11,8 @@ namespace {
 struct Pointer {
   bool known = false;
   bool vmm = false;
-  bool host = false;       // the bytes are in host memory
-  bool host_usable = false;  // the CPU may dereference it
+  bool host = false;            // the bytes are in host memory
+  bool host_usable = false;     // the CPU may dereference it
   CUcontext context = nullptr;  // null for VMM memory
   int device = 0;
   CUdeviceptr begin = 0;  // of the allocation; for VMM the reservation
@@ -49,7 +49,8 @@ Pointer look_up(Machine& m, CUdeviceptr address) {
     found.id = mapping->frame->id;
     found.handle_types = mapping->frame->properties.requestedHandleTypes;
     auto access = mapping->device_access.find(found.device);
-    found.access = access == mapping->device_access.end() ? CU_MEM_ACCESS_FLAGS_PROT_NONE : access->second;
+    found.access =
+        access == mapping->device_access.end() ? CU_MEM_ACCESS_FLAGS_PROT_NONE : access->second;
     m.space.find_reservation(address, &range);
     found.begin = range.begin;
     found.size = range.size;
@@ -74,32 +75,50 @@ CUresult give(void* out, T value) {
   return CUDA_SUCCESS;
 }
 
-CUresult attribute_of(const Pointer& p, CUpointer_attribute attribute, CUdeviceptr address, void* out) {
+CUresult attribute_of(const Pointer& p, CUpointer_attribute attribute, CUdeviceptr address,
+                      void* out) {
   switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_CONTEXT: return give(out, p.context);
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+      return give(out, p.context);
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
       return give<unsigned>(out, p.host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE);
-    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER: return give(out, address);
+    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+      return give(out, address);
     case CU_POINTER_ATTRIBUTE_HOST_POINTER:
       if (!p.host_usable) return CUDA_ERROR_INVALID_VALUE;
       return give(out, reinterpret_cast<void*>(address));
-    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: return give<unsigned>(out, 0);
-    case CU_POINTER_ATTRIBUTE_BUFFER_ID: return give(out, p.id);
-    case CU_POINTER_ATTRIBUTE_IS_MANAGED: return give<unsigned>(out, 0);
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: return give<int>(out, p.device);
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+      return give<unsigned>(out, 0);
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+      return give(out, p.id);
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+      return give<unsigned>(out, 0);
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      return give<int>(out, p.device);
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
       return give<bool>(out, !p.vmm && !p.host);
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: return give(out, p.begin);
-    case CU_POINTER_ATTRIBUTE_RANGE_SIZE: return give(out, p.size);
-    case CU_POINTER_ATTRIBUTE_MAPPED: return give<bool>(out, true);
-    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES: return give<unsigned long long>(out, p.handle_types);
-    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE: return give<bool>(out, !p.vmm && !p.host);
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return give<unsigned>(out, p.access);
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: return give<void*>(out, nullptr);
-    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE: return give(out, p.mapping_size);
-    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR: return give(out, p.mapping_begin);
-    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID: return give(out, p.id);
-    default: return CUDA_ERROR_INVALID_VALUE;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+      return give(out, p.begin);
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+      return give(out, p.size);
+    case CU_POINTER_ATTRIBUTE_MAPPED:
+      return give<bool>(out, true);
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+      return give<unsigned long long>(out, p.handle_types);
+    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+      return give<bool>(out, !p.vmm && !p.host);
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      return give<unsigned>(out, p.access);
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+      return give<void*>(out, nullptr);
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+      return give(out, p.mapping_size);
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+      return give(out, p.mapping_begin);
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
+      return give(out, p.id);
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 
@@ -108,13 +127,16 @@ std::size_t size_of(CUpointer_attribute attribute) {
   switch (attribute) {
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
     case CU_POINTER_ATTRIBUTE_MAPPED:
-    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE: return sizeof(bool);
+    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+      return sizeof(bool);
     case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS: return sizeof(unsigned);
-    default: return sizeof(unsigned long long);
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      return sizeof(unsigned);
+    default:
+      return sizeof(unsigned long long);
   }
 }
 
@@ -134,10 +156,14 @@ CUresult cuPointerGetAttribute(void* out, CUpointer_attribute attribute, CUdevic
     // A reserved address is known as such, though nothing is mapped there.
     if (!m.space.find_reservation(address, &range)) return CUDA_ERROR_INVALID_VALUE;
     switch (attribute) {
-      case CU_POINTER_ATTRIBUTE_MAPPED: return give<bool>(out, false);
-      case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: return give(out, range.begin);
-      case CU_POINTER_ATTRIBUTE_RANGE_SIZE: return give(out, range.size);
-      default: return CUDA_ERROR_INVALID_VALUE;
+      case CU_POINTER_ATTRIBUTE_MAPPED:
+        return give<bool>(out, false);
+      case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+        return give(out, range.begin);
+      case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+        return give(out, range.size);
+      default:
+        return CUDA_ERROR_INVALID_VALUE;
     }
   }
   return attribute_of(found, attribute, address, out);
@@ -161,7 +187,8 @@ CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes,
   return CUDA_SUCCESS;
 }
 
-CUresult cuPointerSetAttribute(const void* value, CUpointer_attribute attribute, CUdeviceptr address) {
+CUresult cuPointerSetAttribute(const void* value, CUpointer_attribute attribute,
+                               CUdeviceptr address) {
   SIMGPU_CALL(driver);
   const Pointer found = look_up(m, address);
   if (value == nullptr || !found.known || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS) {

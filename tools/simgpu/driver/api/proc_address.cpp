@@ -1,4 +1,5 @@
-// cuGetProcAddress: the variant of a function that a CUDA version and a default-stream flag ask for.
+// cuGetProcAddress: the variant of a function that a CUDA version and a default-stream flag ask
+// for.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -55,8 +56,9 @@ void trace(const char* name, int version, cuuint64_t flags, const Symbol* symbol
   if (file == nullptr) return;
   Dl_info info{};
   dladdr(caller, &info);
-  std::fprintf(file, "%s\t%d\t%llu\t%s\t%s\n", name, version, static_cast<unsigned long long>(flags),
-               symbol == nullptr ? "-" : symbol->exported, info.dli_fname == nullptr ? "-" : info.dli_fname);
+  std::fprintf(file, "%s\t%d\t%llu\t%s\t%s\n", name, version,
+               static_cast<unsigned long long>(flags), symbol == nullptr ? "-" : symbol->exported,
+               info.dli_fname == nullptr ? "-" : info.dli_fname);
   std::fflush(file);
 }
 

@@ -28,7 +28,8 @@ CUresult create_stream(CUstream* out, unsigned flags, int priority) {
   return CUDA_SUCCESS;
 }
 
-// Makes `stream` wait for what an event captured inside the capture it belongs to: the stream joins.
+// Makes `stream` wait for what an event captured inside the capture it belongs to: the stream
+// joins.
 CUresult join_capture(Stream& stream, const Event& event) {
   if (!event.capture->valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
   if (stream.capture != nullptr && stream.capture != event.capture) {
@@ -54,7 +55,9 @@ bool is_ongoing(Machine& m, const std::shared_ptr<Capture>& capture) {
 
 extern "C" {
 
-CUresult cuStreamCreate(CUstream* out, unsigned flags) { return create_stream(out, flags, 0); }
+CUresult cuStreamCreate(CUstream* out, unsigned flags) {
+  return create_stream(out, flags, 0);
+}
 CUresult cuStreamCreateWithPriority(CUstream* out, unsigned flags, int priority) {
   return create_stream(out, flags, priority);
 }
@@ -74,8 +77,10 @@ CUresult cuStreamDestroy_v2(CUstream handle) {
 CUresult cuStreamQuery(CUstream handle) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
-  if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
+  if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
+    return result;
   const bool others_idle =
       stream->kind != StreamKind::legacy || stream->context->pending_blocking().empty();
   return stream->idle() && others_idle ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -84,8 +89,10 @@ CUresult cuStreamQuery(CUstream handle) {
 CUresult cuStreamSynchronize(CUstream handle) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
-  if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
+  if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
+    return result;
   // The legacy stream stands for the blocking ones too: wait for a marker that waits for them.
   if (stream->kind == StreamKind::legacy) return wait_for(call, stream->submit(EmptyWork{}));
   return wait_for(call, stream->idle() ? nullptr : stream->last());
@@ -94,7 +101,8 @@ CUresult cuStreamSynchronize(CUstream handle) {
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   const auto event = m.events.find(event_handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   if (flags > 1) return CUDA_ERROR_INVALID_VALUE;
@@ -104,7 +112,8 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags
     stream->capture->valid = false;
     return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
   }
-  if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS)
+    return result;
   if (event->recorded != nullptr && !event->recorded->done) {
     stream->submit(EmptyWork{}, {event->recorded});
   }
@@ -114,7 +123,8 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags
 CUresult cuStreamGetFlags(CUstream handle, unsigned* flags) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (flags == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *flags = stream->kind == StreamKind::non_blocking ? CU_STREAM_NON_BLOCKING : CU_STREAM_DEFAULT;
   return CUDA_SUCCESS;
@@ -123,7 +133,8 @@ CUresult cuStreamGetFlags(CUstream handle, unsigned* flags) {
 CUresult cuStreamGetPriority(CUstream handle, int* priority) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (priority == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *priority = stream->priority;
   return CUDA_SUCCESS;
@@ -132,7 +143,8 @@ CUresult cuStreamGetPriority(CUstream handle, int* priority) {
 CUresult cuStreamGetId(CUstream handle, unsigned long long* id) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (id == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *id = stream->id;
   return CUDA_SUCCESS;
@@ -141,7 +153,8 @@ CUresult cuStreamGetId(CUstream handle, unsigned long long* id) {
 CUresult cuStreamGetCtx(CUstream handle, CUcontext* out) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *out = reinterpret_cast<CUcontext>(stream->context);
   return CUDA_SUCCESS;
@@ -150,24 +163,28 @@ CUresult cuStreamGetCtx(CUstream handle, CUcontext* out) {
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* data) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (function == nullptr) return CUDA_ERROR_INVALID_VALUE;
   OperationPtr operation;
-  return submit(call.context(), *stream, HostWork{function, data}, CU_GRAPH_NODE_TYPE_HOST, &operation);
+  return submit(call.context(), *stream, HostWork{function, data}, CU_GRAPH_NODE_TYPE_HOST,
+                &operation);
 }
 
-CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback function, void* data, unsigned flags) {
+CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback function, void* data,
+                             unsigned flags) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (function == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   if (stream->capture != nullptr) {
     stream->capture->valid = false;
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   OperationPtr operation;
-  return submit(call.context(), *stream, CallbackWork{function, handle, data}, CU_GRAPH_NODE_TYPE_HOST,
-                &operation);
+  return submit(call.context(), *stream, CallbackWork{function, handle, data},
+                CU_GRAPH_NODE_TYPE_HOST, &operation);
 }
 
 CUresult cuEventCreate(CUevent* out, unsigned flags) {
@@ -189,7 +206,8 @@ CUresult cuEventRecord(CUevent handle, CUstream stream_handle) {
   SIMGPU_CALL(context);
   const auto event = m.events.find(handle);
   std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, stream_handle, &stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = resolve_stream(call, stream_handle, &stream); result != CUDA_SUCCESS)
+    return result;
   if (event == nullptr || event->context != stream->context) return CUDA_ERROR_INVALID_HANDLE;
   if (stream->capture != nullptr) {
     if (!stream->capture->valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
@@ -197,7 +215,8 @@ CUresult cuEventRecord(CUevent handle, CUstream stream_handle) {
     event->frontier = stream->frontier;
     return CUDA_SUCCESS;
   }
-  if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS) return result;
+  if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS)
+    return result;
   event->capture = nullptr;
   event->recorded = stream->submit(EmptyWork{});
   return CUDA_SUCCESS;
@@ -244,8 +263,9 @@ CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent begin_handle, CUeven
     return CUDA_ERROR_INVALID_HANDLE;
   }
   if (!begin->recorded->done || !end->recorded->done) return CUDA_ERROR_NOT_READY;
-  *milliseconds = std::chrono::duration<float, std::milli>(end->recorded->finished -
-                                                           begin->recorded->finished).count();
+  *milliseconds =
+      std::chrono::duration<float, std::milli>(end->recorded->finished - begin->recorded->finished)
+          .count();
   return CUDA_SUCCESS;
 }
 

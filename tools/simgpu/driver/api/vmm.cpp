@@ -22,14 +22,16 @@ CUresult pool_of(Machine& m, const CUmemAllocationProp& properties, PhysicalPool
       return CUDA_SUCCESS;
     }
     case CU_MEM_LOCATION_TYPE_HOST:
-      if (properties.requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE) return CUDA_ERROR_INVALID_VALUE;
+      if (properties.requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE)
+        return CUDA_ERROR_INVALID_VALUE;
       *pool = &m.host_pool;
       return CUDA_SUCCESS;
     case CU_MEM_LOCATION_TYPE_HOST_NUMA:
       if (properties.location.id != 0) return CUDA_ERROR_INVALID_VALUE;  // one node
       *pool = &m.host_pool;
       return CUDA_SUCCESS;
-    default: return CUDA_ERROR_INVALID_VALUE;
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
   }
 }
 
@@ -45,10 +47,12 @@ bool is_native(Machine& m, CUdeviceptr address) {
 
 extern "C" {
 
-CUresult cuMemGetAllocationGranularity(std::size_t* granularity, const CUmemAllocationProp* properties,
+CUresult cuMemGetAllocationGranularity(std::size_t* granularity,
+                                       const CUmemAllocationProp* properties,
                                        CUmemAllocationGranularity_flags option) {
   SIMGPU_CALL(driver);
-  if (granularity == nullptr || properties == nullptr || option > CU_MEM_ALLOC_GRANULARITY_RECOMMENDED) {
+  if (granularity == nullptr || properties == nullptr ||
+      option > CU_MEM_ALLOC_GRANULARITY_RECOMMENDED) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   PhysicalPool* pool = nullptr;
@@ -57,8 +61,8 @@ CUresult cuMemGetAllocationGranularity(std::size_t* granularity, const CUmemAllo
   return CUDA_SUCCESS;
 }
 
-CUresult cuMemAddressReserve(CUdeviceptr* out, std::size_t size, std::size_t alignment, CUdeviceptr hint,
-                             unsigned long long flags) {
+CUresult cuMemAddressReserve(CUdeviceptr* out, std::size_t size, std::size_t alignment,
+                             CUdeviceptr hint, unsigned long long flags) {
   SIMGPU_CALL(driver);
   if (out == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   return m.space.reserve(size, alignment, hint, out);
@@ -115,7 +119,8 @@ CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) {
 CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* descriptions,
                         std::size_t count) {
   SIMGPU_CALL(driver);
-  if (descriptions == nullptr || count == 0 || is_native(m, address)) return CUDA_ERROR_INVALID_VALUE;
+  if (descriptions == nullptr || count == 0 || is_native(m, address))
+    return CUDA_ERROR_INVALID_VALUE;
   for (std::size_t i = 0; i < count; ++i) {
     const CUmemLocation& location = descriptions[i].location;
     if (location_is_device(location) && find_device(location.id) == nullptr) {
@@ -129,11 +134,13 @@ CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccess
   return m.space.set_access(address, size, descriptions, count);
 }
 
-CUresult cuMemGetAccess(unsigned long long* flags, const CUmemLocation* location, CUdeviceptr address) {
+CUresult cuMemGetAccess(unsigned long long* flags, const CUmemLocation* location,
+                        CUdeviceptr address) {
   SIMGPU_CALL(driver);
   AddressSpace::Range range{};
   const Mapping* mapping = m.space.find_mapping(address, &range);
-  if (flags == nullptr || location == nullptr || mapping == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (flags == nullptr || location == nullptr || mapping == nullptr)
+    return CUDA_ERROR_INVALID_VALUE;
   if (location_is_device(*location)) {
     auto it = mapping->device_access.find(location->id);
     *flags = it == mapping->device_access.end() ? CU_MEM_ACCESS_FLAGS_PROT_NONE : it->second;

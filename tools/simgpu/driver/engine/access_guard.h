@@ -10,7 +10,8 @@ class AccessGuard {
  public:
   enum class Outcome { completed, illegal_address, cancelled };
 
-  // Runs `work`; local objects of it are not destroyed when it is cut short, so it should own nothing.
+  // Runs `work`; local objects of it are not destroyed when it is cut short, so it should own
+  // nothing.
   template <typename Work>
   static Outcome run(Work&& work) noexcept {
     ensure_handler();

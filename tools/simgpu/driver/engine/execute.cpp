@@ -30,9 +30,12 @@ void yield_from_kernel() {
 
 WorkResult guarded(void (*body)(const void*), const void* argument) {
   switch (AccessGuard::run([=] { body(argument); })) {
-    case AccessGuard::Outcome::completed: return WorkResult::completed;
-    case AccessGuard::Outcome::illegal_address: return WorkResult::illegal_address;
-    default: return WorkResult::cancelled;
+    case AccessGuard::Outcome::completed:
+      return WorkResult::completed;
+    case AccessGuard::Outcome::illegal_address:
+      return WorkResult::illegal_address;
+    default:
+      return WorkResult::cancelled;
   }
 }
 
@@ -80,14 +83,21 @@ void run_memset(const void* argument) {
     if (row % 64 == 0) Fuzzer::point();
     char* to = static_cast<char*>(set.to) + row * set.pitch;
     switch (set.element) {
-      case 1: std::memset(to, static_cast<int>(set.value), set.width); break;
-      case 2: std::fill_n(reinterpret_cast<std::uint16_t*>(to), set.width, set.value); break;
-      default: std::fill_n(reinterpret_cast<std::uint32_t*>(to), set.width, set.value);
+      case 1:
+        std::memset(to, static_cast<int>(set.value), set.width);
+        break;
+      case 2:
+        std::fill_n(reinterpret_cast<std::uint16_t*>(to), set.width, set.value);
+        break;
+      default:
+        std::fill_n(reinterpret_cast<std::uint32_t*>(to), set.width, set.value);
     }
   }
 }
 
-WorkResult execute_one(const EmptyWork&) { return WorkResult::completed; }
+WorkResult execute_one(const EmptyWork&) {
+  return WorkResult::completed;
+}
 
 WorkResult execute_one(const KernelWork& work) {
   static thread_local std::vector<unsigned char> shared;
@@ -104,7 +114,9 @@ WorkResult execute_one(const CopyWork& work) {
   return guarded(&run_copy, &work);
 }
 
-WorkResult execute_one(const MemsetWork& work) { return guarded(&run_memset, &work); }
+WorkResult execute_one(const MemsetWork& work) {
+  return guarded(&run_memset, &work);
+}
 
 WorkResult execute_one(const HostWork& work) {
   thread_state().in_host_function = true;

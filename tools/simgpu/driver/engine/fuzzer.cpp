@@ -48,18 +48,34 @@ void Fuzzer::configure(std::uint64_t new_seed, unsigned intensity) {
   intensity_ = intensity;
 }
 
-std::uint64_t Fuzzer::pick(std::uint64_t limit) noexcept { return next() % limit; }
+std::uint64_t Fuzzer::pick(std::uint64_t limit) noexcept {
+  return next() % limit;
+}
 
 void Fuzzer::delay() noexcept {
   const std::uint64_t roll = next();
   if (roll % 100 >= intensity_.load(std::memory_order_relaxed)) return;
   const std::uint64_t length = roll >> 32;
-  switch ((roll >> 16) % 32) {  // mostly short, now and then long enough for another thread's whole protocol
-    case 0: return sleep_for_nanoseconds(500'000 + length % 1'500'000);
-    case 1: case 2: case 3: case 4: return sleep_for_nanoseconds(50'000 + length % 450'000);
-    case 5: case 6: case 7: case 8: case 9: case 10: case 11: case 12:
+  switch ((roll >> 16) %
+          32) {  // mostly short, now and then long enough for another thread's whole protocol
+    case 0:
+      return sleep_for_nanoseconds(500'000 + length % 1'500'000);
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+      return sleep_for_nanoseconds(50'000 + length % 450'000);
+    case 5:
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+    case 12:
       return sleep_for_nanoseconds(length % 50'000);
-    default: sched_yield();
+    default:
+      sched_yield();
   }
 }
 

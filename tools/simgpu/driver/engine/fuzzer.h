@@ -1,5 +1,5 @@
-// The scheduling fuzzer: at points where a real GPU, its copy engines or the operating system could be
-// late, it waits for a random while. Off unless SIMGPU_FUZZ is set; one relaxed load when off.
+// The scheduling fuzzer: at points where a real GPU, its copy engines or the operating system could
+// be late, it waits for a random while. Off unless SIMGPU_FUZZ is set; one relaxed load when off.
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
-// Streams, the operations in them, and events. A stream is a thread that takes its operations in order;
-// an operation also waits for the operations named in `after`, which is how events and the legacy
-// default stream order work across streams.
-// Locking: everything here is read and changed under the machine's lock; work runs outside it.
+// Streams, the operations in them, and events. A stream is a thread that takes its operations in
+// order; an operation also waits for the operations named in `after`, which is how events and the
+// legacy default stream order work across streams. Locking: everything here is read and changed
+// under the machine's lock; work runs outside it.
 #pragma once
 
 #include <cuda.h>

@@ -18,7 +18,8 @@ CUresult wait_for(Call& call, const OperationPtr& operation);
 // The stream of an API call's handle, or CUDA_ERROR_INVALID_HANDLE.
 CUresult resolve_stream(Call& call, CUstream handle, std::shared_ptr<Stream>* stream);
 
-// CUDA_ERROR_STREAM_CAPTURE_IMPLICIT when `stream` is the legacy one and a blocking stream captures.
+// CUDA_ERROR_STREAM_CAPTURE_IMPLICIT when `stream` is the legacy one and a blocking stream
+// captures.
 CUresult check_legacy_use(Context& context, const Stream& stream);
 
 }  // namespace simgpu

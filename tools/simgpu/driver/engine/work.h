@@ -40,7 +40,7 @@ struct CopyWork {
 struct MemsetWork {
   void* to = nullptr;
   std::uint32_t value = 0;
-  unsigned element = 1;  // bytes: 1, 2 or 4
+  unsigned element = 1;                          // bytes: 1, 2 or 4
   std::size_t width = 0, height = 1, pitch = 0;  // width in elements
 };
 

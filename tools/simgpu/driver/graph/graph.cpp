@@ -39,8 +39,8 @@ std::shared_ptr<Graph> Graph::clone() const {
 namespace {
 
 // Appends the graph's nodes after `entry`; gives the positions of its last ones.
-bool append(const Graph& graph, const std::vector<std::size_t>& entry, std::vector<GraphStep>* steps,
-            std::vector<std::size_t>* leaves) {
+bool append(const Graph& graph, const std::vector<std::size_t>& entry,
+            std::vector<GraphStep>* steps, std::vector<std::size_t>* leaves) {
   std::unordered_map<const Node*, std::vector<std::size_t>> ends;  // of placed nodes
   std::set<const Node*> inner;
   std::vector<const Node*> waiting;

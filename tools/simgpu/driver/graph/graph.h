@@ -22,11 +22,13 @@ struct Node {
   Work work;
   std::vector<Node*> after;
   Graph* graph = nullptr;
-  std::shared_ptr<Graph> child;          // of a child graph node
+  std::shared_ptr<Graph> child;           // of a child graph node
   std::vector<void*> parameter_pointers;  // what cuGraphKernelNodeGetParams hands out
 };
 
-inline CUgraphNode handle_of(Node* node) { return reinterpret_cast<CUgraphNode>(node); }
+inline CUgraphNode handle_of(Node* node) {
+  return reinterpret_cast<CUgraphNode>(node);
+}
 
 struct Graph {
   ~Graph();

@@ -16,15 +16,22 @@ auto containing(Map& map, CUdeviceptr address, Size size_of) {
   return address - it->first < size_of(it->second) ? it : map.end();
 }
 
-std::size_t plain(const std::size_t& size) { return size; }
-std::size_t of_mapping(const Mapping& mapping) { return mapping.size; }
+std::size_t plain(const std::size_t& size) {
+  return size;
+}
+std::size_t of_mapping(const Mapping& mapping) {
+  return mapping.size;
+}
 
-void* pointer(CUdeviceptr address) { return reinterpret_cast<void*>(address); }
+void* pointer(CUdeviceptr address) {
+  return reinterpret_cast<void*>(address);
+}
 
 }  // namespace
 
 AddressSpace::AddressSpace(std::size_t size) {
-  // Halve until the system grants it: sanitizers and containers leave less room than a bare process.
+  // Halve until the system grants it: sanitizers and containers leave less room than a bare
+  // process.
   for (; size >= kPageSize; size /= 2) {
     void* arena = mmap(nullptr, size + kPageSize, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -70,7 +77,8 @@ CUresult AddressSpace::release(CUdeviceptr address, std::size_t size) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   auto mapping = mappings_.lower_bound(address);
-  if (mapping != mappings_.end() && mapping->first < address + size) return CUDA_ERROR_INVALID_VALUE;
+  if (mapping != mappings_.end() && mapping->first < address + size)
+    return CUDA_ERROR_INVALID_VALUE;
   reservations_.erase(reservation);
   auto after = free_.lower_bound(address);
   if (after != free_.end() && address + size == after->first) {
@@ -99,7 +107,8 @@ CUresult AddressSpace::map(CUdeviceptr address, std::size_t size, std::shared_pt
   }
   auto next = mappings_.lower_bound(address);
   if (next != mappings_.end() && next->first < address + size) return CUDA_ERROR_INVALID_VALUE;
-  if (containing(mappings_, address, of_mapping) != mappings_.end()) return CUDA_ERROR_INVALID_VALUE;
+  if (containing(mappings_, address, of_mapping) != mappings_.end())
+    return CUDA_ERROR_INVALID_VALUE;
 
   std::size_t done = 0;
   for (const Extent& extent : frame->extents) {
@@ -145,16 +154,19 @@ bool AddressSpace::fully_mapped(CUdeviceptr address, std::size_t size) const {
 CUresult AddressSpace::set_access(CUdeviceptr address, std::size_t size,
                                   const CUmemAccessDesc* descriptions, std::size_t count) {
   if (!fully_mapped(address, size)) return CUDA_ERROR_INVALID_VALUE;
-  for (auto it = mappings_.find(address); it != mappings_.end() && it->first < address + size; ++it) {
+  for (auto it = mappings_.find(address); it != mappings_.end() && it->first < address + size;
+       ++it) {
     Mapping& mapping = it->second;
     for (std::size_t i = 0; i < count; ++i) {
       const bool host = descriptions[i].location.type != CU_MEM_LOCATION_TYPE_DEVICE;
       if (host && mapping.frame->properties.location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
-        return CUDA_ERROR_INVALID_VALUE;  // host access is for host-located memory (cuda.h: cuMemSetAccess)
+        return CUDA_ERROR_INVALID_VALUE;  // host access is for host-located memory (cuda.h:
+                                          // cuMemSetAccess)
       }
     }
   }
-  for (auto it = mappings_.find(address); it != mappings_.end() && it->first < address + size; ++it) {
+  for (auto it = mappings_.find(address); it != mappings_.end() && it->first < address + size;
+       ++it) {
     Mapping& mapping = it->second;
     for (std::size_t i = 0; i < count; ++i) {
       const CUmemAccessDesc& description = descriptions[i];
@@ -188,9 +200,12 @@ const Mapping* AddressSpace::find_mapping(CUdeviceptr address, Range* range) con
 
 int AddressSpace::protection(CUmemAccess_flags flags) {
   switch (flags) {
-    case CU_MEM_ACCESS_FLAGS_PROT_READWRITE: return PROT_READ | PROT_WRITE;
-    case CU_MEM_ACCESS_FLAGS_PROT_READ: return PROT_READ;
-    default: return PROT_NONE;
+    case CU_MEM_ACCESS_FLAGS_PROT_READWRITE:
+      return PROT_READ | PROT_WRITE;
+    case CU_MEM_ACCESS_FLAGS_PROT_READ:
+      return PROT_READ;
+    default:
+      return PROT_NONE;
   }
 }
 

@@ -1,7 +1,7 @@
 // The process's device addresses: one arena, PROT_NONE wherever nothing is mapped, so that a stray
-// access faults. Reservations are carved from it; mappings put frames behind them; access opens them.
-// Rules and refusals are the driver's (cuda.h, "Virtual Memory Management").
-// Locking: the caller holds the machine's lock.
+// access faults. Reservations are carved from it; mappings put frames behind them; access opens
+// them. Rules and refusals are the driver's (cuda.h, "Virtual Memory Management"). Locking: the
+// caller holds the machine's lock.
 #pragma once
 
 #include <cuda.h>

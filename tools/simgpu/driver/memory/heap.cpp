@@ -8,8 +8,12 @@ namespace {
 constexpr std::size_t kAlignment = 512;
 unsigned long long next_allocation_id = 1;
 
-std::size_t rounded(std::size_t size, std::size_t unit) { return (size + unit - 1) / unit * unit; }
-bool is_small(std::size_t size) { return size < kPageSize; }
+std::size_t rounded(std::size_t size, std::size_t unit) {
+  return (size + unit - 1) / unit * unit;
+}
+bool is_small(std::size_t size) {
+  return size < kPageSize;
+}
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// What cuMemAlloc hands out on one device: small requests packed into 2 MiB blocks, larger ones with
-// frames of their own. Locking: the caller holds the machine's lock.
+// What cuMemAlloc hands out on one device: small requests packed into 2 MiB blocks, larger ones
+// with frames of their own. Locking: the caller holds the machine's lock.
 #pragma once
 
 #include <cuda.h>

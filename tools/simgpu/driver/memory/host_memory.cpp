@@ -8,7 +8,9 @@ namespace {
 constexpr std::size_t kHostPage = 4096;
 unsigned long long next_host_id = 1ull << 40;
 
-std::size_t rounded(std::size_t size) { return (size + kHostPage - 1) / kHostPage * kHostPage; }
+std::size_t rounded(std::size_t size) {
+  return (size + kHostPage - 1) / kHostPage * kHostPage;
+}
 
 }  // namespace
 

@@ -11,8 +11,8 @@ namespace simgpu {
 
 class Context;
 
-// Set in HostRange::flags for a module's __device__ variables, which live where the module's code does
-// but are device memory to the application.
+// Set in HostRange::flags for a module's __device__ variables, which live where the module's code
+// does but are device memory to the application.
 constexpr unsigned kModuleVariable = 1u << 31;
 
 struct HostRange {

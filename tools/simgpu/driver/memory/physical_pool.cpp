@@ -30,7 +30,8 @@ std::shared_ptr<Frame> PhysicalPool::allocate(std::size_t size) {
   frame->pool = this;
   frame->size = size;
   frame->id = next_id_++;
-  // First fit, whole if a gap is long enough, else in pieces: physical memory need not be contiguous.
+  // First fit, whole if a gap is long enough, else in pieces: physical memory need not be
+  // contiguous.
   std::size_t longest_start = 0, longest = 0;
   for (std::size_t page = 0; page < pages_.size() && longest < wanted;) {
     std::size_t end = page;
@@ -71,8 +72,8 @@ void PhysicalPool::release(const std::vector<Extent>& extents) {
   }
 }
 
-// What a recycled frame holds is undefined. A pattern shows a program that counts on zeros, or on what
-// was there before.
+// What a recycled frame holds is undefined. A pattern shows a program that counts on zeros, or on
+// what was there before.
 void PhysicalPool::poison(std::size_t first_page, std::size_t pages) {
   for (std::size_t page = first_page; page < first_page + pages; ++page) {
     if (pages_[page] == Page::recycled) std::memset(view_ + page * kPageSize, 0xcb, kPageSize);

@@ -1,7 +1,7 @@
-// Physical memory of one kind on one node: a GPU's HBM, or the host memory the driver may page-lock.
-// A memfd of a fixed number of 2 MiB pages: a budget that nothing exceeds. A Frame is one physical
-// allocation; it lives while a handle or a mapping refers to it.
-// Locking: the caller holds the machine's lock.
+// Physical memory of one kind on one node: a GPU's HBM, or the host memory the driver may
+// page-lock. A memfd of a fixed number of 2 MiB pages: a budget that nothing exceeds. A Frame is
+// one physical allocation; it lives while a handle or a mapping refers to it. Locking: the caller
+// holds the machine's lock.
 #pragma once
 
 #include <cuda.h>

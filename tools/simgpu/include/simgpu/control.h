@@ -1,5 +1,5 @@
-// Steering the simulated driver from a test: functions that libcuda.so.1 of simgpu exports beside the
-// driver API. Look them up with dlsym; a real driver does not have them.
+// Steering the simulated driver from a test: functions that libcuda.so.1 of simgpu exports beside
+// the driver API. Look them up with dlsym; a real driver does not have them.
 #pragma once
 
 #ifdef __cplusplus
@@ -13,8 +13,8 @@ typedef struct SimgpuMemory {  // bytes
 
 const char* simgpu_version(void);
 
-// Replaces the fault plan (the grammar of SIMGPU_FAULTS) and restarts its counting; "" ends it. 1 if
-// the plan was read, else 0 and nothing changes. Only after cuInit.
+// Replaces the fault plan (the grammar of SIMGPU_FAULTS) and restarts its counting; "" ends it. 1
+// if the plan was read, else 0 and nothing changes. Only after cuInit.
 int simgpu_set_faults(const char* plan);
 
 // SEED or SEED:INTENSITY, as SIMGPU_FUZZ; "" stops the fuzzer. 1 if it was read, else 0.

@@ -1,5 +1,5 @@
-// Loads a module built by add_gpu_kernels(): the images made for each kind of GPU are embedded in the
-// program, and the driver at hand takes the one it can run, as it picks from a fat binary.
+// Loads a module built by add_gpu_kernels(): the images made for each kind of GPU are embedded in
+// the program, and the driver at hand takes the one it can run, as it picks from a fat binary.
 #pragma once
 
 #include <cuda.h>

@@ -1,8 +1,8 @@
 // One source, two GPUs: a kernel written with these macros is CUDA C++ under nvcc, and under a host
 // compiler becomes a module that the simulated driver loads.
 //
-// The unit of host execution is the block: code between barriers stands in GPU_THREADS { … }, a loop
-// over the block's threads on the host and nothing at all on a GPU. So
+// The unit of host execution is the block: code between barriers stands in GPU_THREADS { … }, a
+// loop over the block's threads on the host and nothing at all on a GPU. So
 //   - what must survive a GPU_BARRIER() lives in GPU_SHARED arrays, not in locals of GPU_THREADS;
 //   - `continue` ends a thread's part of a phase; `return` inside GPU_THREADS is not allowed;
 //   - GPU_BARRIER() stands between GPU_THREADS phases, never inside one.
@@ -27,7 +27,7 @@
 #define GPU_SHARED __shared__
 #define GPU_BARRIER() __syncthreads()
 #define GPU_THREADS for (bool gpu_once = true; gpu_once; gpu_once = false)
-#define GPU_DYNAMIC_SHARED(type, name)                          \
+#define GPU_DYNAMIC_SHARED(type, name)                         \
   extern __shared__ __align__(16) unsigned char gpu_dynamic[]; \
   type* name = reinterpret_cast<type*>(gpu_dynamic)
 #define GPU_MODULE(...)
@@ -47,7 +47,9 @@ static __device__ __forceinline__ void store(T* where, T value) {
   __threadfence_system();
   *const_cast<volatile T*>(where) = value;
 }
-static __device__ __forceinline__ void yield() { __nanosleep(200); }
+static __device__ __forceinline__ void yield() {
+  __nanosleep(200);
+}
 }  // namespace gpu
 
 #else  // a host compiler: a module for the simulated driver
@@ -65,10 +67,10 @@ static __device__ __forceinline__ void yield() { __nanosleep(200); }
 #define GPU_GLOBAL static
 #define GPU_SHARED
 #define GPU_BARRIER() ((void)0)
-#define GPU_THREADS                                                              \
-  for (SimgpuDim3 threadIdx{0, 0, 0}; threadIdx.z < blockDim.z;                  \
-       ++threadIdx.x == blockDim.x &&                                            \
-       ((threadIdx.x = 0, ++threadIdx.y) == blockDim.y) && (threadIdx.y = 0, ++threadIdx.z))
+#define GPU_THREADS                                                                       \
+  for (SimgpuDim3 threadIdx{0, 0, 0}; threadIdx.z < blockDim.z;                           \
+       ++threadIdx.x == blockDim.x && ((threadIdx.x = 0, ++threadIdx.y) == blockDim.y) && \
+       (threadIdx.y = 0, ++threadIdx.z))
 #define GPU_DYNAMIC_SHARED(type, name) \
   type* name = reinterpret_cast<type*>(simgpu::current_block->dynamic_shared)
 
@@ -136,8 +138,8 @@ static inline T atomic_add(T* where, T value) {
     __atomic_load(where, &old, __ATOMIC_RELAXED);
     do {
       sum = old + value;
-    } while (!__atomic_compare_exchange(where, &old, &sum, true, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED));
+    } while (
+        !__atomic_compare_exchange(where, &old, &sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return old;
   }
 }
@@ -151,20 +153,28 @@ template <typename T>
 static inline void store(T* where, T value) {
   __atomic_store(where, &value, __ATOMIC_RELEASE);
 }
-static inline void yield() { simgpu::current_block->yield(); }
+static inline void yield() {
+  simgpu::current_block->yield();
+}
 }  // namespace gpu
 
-#define GPU_ENTRY(kernel)                                                                   \
-  SimgpuKernel{#kernel, &simgpu::run_block<&kernel>,                                        \
-               simgpu::ParametersOf<decltype(&kernel)>::table.data(),                       \
-               static_cast<uint32_t>(simgpu::ParametersOf<decltype(&kernel)>::count)}
+#define GPU_ENTRY(kernel)                                                        \
+  SimgpuKernel {                                                                 \
+#kernel, &simgpu::run_block < &kernel>,                                      \
+        simgpu::ParametersOf < decltype(&kernel)> ::table.data(),                \
+        static_cast < uint32_t>(simgpu::ParametersOf <decltype(&kernel)>::count) \
+  }
 #define GPU_MODULE(...)                                                                  \
   static const SimgpuKernel simgpu_kernels[] = {__VA_ARGS__};                            \
   extern "C" __attribute__((visibility("default"))) const SimgpuModule simgpu_module = { \
       SIMGPU_MODULE_ABI, sizeof(simgpu_kernels) / sizeof(simgpu_kernels[0]), simgpu_kernels};
 
-// Variables that the program looks up by name: GPU_GLOBAL int counter; GPU_GLOBALS(GPU_VARIABLE(counter))
-#define GPU_VARIABLE(name) SimgpuGlobal{#name, (void*)&name, sizeof(name)}
+// Variables that the program looks up by name: GPU_GLOBAL int counter;
+// GPU_GLOBALS(GPU_VARIABLE(counter))
+#define GPU_VARIABLE(name)            \
+  SimgpuGlobal {                      \
+#name, (void*)&name, sizeof(name) \
+  }
 #define GPU_GLOBALS(...)                                                                   \
   static const SimgpuGlobal simgpu_globals_table[] = {__VA_ARGS__};                        \
   extern "C" __attribute__((visibility("default"))) const SimgpuGlobals simgpu_globals = { \

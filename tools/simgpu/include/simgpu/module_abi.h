@@ -1,5 +1,6 @@
 // What the simulated driver reads from a module image: an ELF shared object that exports one
-// `simgpu_module` table. Plain C layouts, so that any compiler can make one; kernel.h does it for C++.
+// `simgpu_module` table. Plain C layouts, so that any compiler can make one; kernel.h does it for
+// C++.
 #pragma once
 
 #include <stdint.h>
