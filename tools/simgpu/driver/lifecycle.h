@@ -39,8 +39,10 @@ class Call {
   CUresult result_ = CUDA_SUCCESS;
 };
 
-#define SIMGPU_CALL(needs)                               \
-  ::simgpu::Call call(__func__, ::simgpu::Needs::needs); \
+#define SIMGPU_CALL(needs) SIMGPU_CALL_OF(__func__, needs)
+// For a function that several entries share: `function` is the entry's name.
+#define SIMGPU_CALL_OF(function, needs)                  \
+  ::simgpu::Call call(function, ::simgpu::Needs::needs); \
   if (call.refused()) return call.result();              \
   [[maybe_unused]] ::simgpu::Machine& m = *::simgpu::machine()
 

@@ -42,8 +42,8 @@ void destroy(Call& call, Context* context) {
   }
 }
 
-CUresult create(CUcontext* out, unsigned flags, CUdevice device) {
-  SIMGPU_CALL(driver);
+CUresult create(const char* function, CUcontext* out, unsigned flags, CUdevice device) {
+  SIMGPU_CALL_OF(function, driver);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   Device* found = find_device(device);
   if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
@@ -114,17 +114,17 @@ CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned flags) {
 }
 
 CUresult cuCtxCreate_v2(CUcontext* out, unsigned flags, CUdevice device) {
-  return create(out, flags, device);
+  return create(__func__, out, flags, device);
 }
 
 CUresult cuCtxCreate_v3(CUcontext* out, CUexecAffinityParam*, int, unsigned flags,
                         CUdevice device) {
-  return create(out, flags, device);
+  return create(__func__, out, flags, device);
 }
 
 #if CUDA_VERSION >= 12050
 CUresult cuCtxCreate_v4(CUcontext* out, CUctxCreateParams*, unsigned flags, CUdevice device) {
-  return create(out, flags, device);
+  return create(__func__, out, flags, device);
 }
 #endif
 

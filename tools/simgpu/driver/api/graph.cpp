@@ -9,8 +9,8 @@ using namespace simgpu;
 
 namespace {
 
-CUresult make_exec(CUgraphExec* out, CUgraph graph_handle) {
-  SIMGPU_CALL(driver);
+CUresult make_exec(const char* function, CUgraphExec* out, CUgraph graph_handle) {
+  SIMGPU_CALL_OF(function, driver);
   const auto graph = m.graphs.find(graph_handle);
   if (out == nullptr || graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
   auto exec = std::make_shared<GraphExec>();
@@ -143,13 +143,13 @@ CUresult cuGraphNodeGetType(CUgraphNode handle, CUgraphNodeType* type) {
 }
 
 CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph graph, unsigned long long) {
-  return make_exec(out, graph);
+  return make_exec(__func__, out, graph);
 }
 
 CUresult cuGraphInstantiateWithParams(CUgraphExec* out, CUgraph graph,
                                       CUDA_GRAPH_INSTANTIATE_PARAMS* params) {
   if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  const CUresult result = make_exec(out, graph);
+  const CUresult result = make_exec(__func__, out, graph);
   params->result_out =
       result == CUDA_SUCCESS ? CUDA_GRAPH_INSTANTIATE_SUCCESS : CUDA_GRAPH_INSTANTIATE_ERROR;
   return result;
@@ -158,7 +158,7 @@ CUresult cuGraphInstantiateWithParams(CUgraphExec* out, CUgraph graph,
 CUresult cuGraphInstantiate_v2(CUgraphExec* out, CUgraph graph, CUgraphNode*, char* log,
                                std::size_t size) {
   if (log != nullptr && size > 0) *log = 0;
-  return make_exec(out, graph);
+  return make_exec(__func__, out, graph);
 }
 
 CUresult cuGraphInstantiate(CUgraphExec* out, CUgraph graph, CUgraphNode* error, char* log,

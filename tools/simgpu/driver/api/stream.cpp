@@ -19,8 +19,8 @@ CUresult check_observable(Context& context, Stream& stream) {
   return check_legacy_use(context, stream);
 }
 
-CUresult create_stream(CUstream* out, unsigned flags, int priority) {
-  SIMGPU_CALL(context);
+CUresult create_stream(const char* function, CUstream* out, unsigned flags, int priority) {
+  SIMGPU_CALL_OF(function, context);
   if (out == nullptr || (flags & ~1u) != 0) return CUDA_ERROR_INVALID_VALUE;
   const StreamKind kind =
       flags == CU_STREAM_NON_BLOCKING ? StreamKind::non_blocking : StreamKind::blocking;
@@ -56,10 +56,10 @@ bool is_ongoing(Machine& m, const std::shared_ptr<Capture>& capture) {
 extern "C" {
 
 CUresult cuStreamCreate(CUstream* out, unsigned flags) {
-  return create_stream(out, flags, 0);
+  return create_stream(__func__, out, flags, 0);
 }
 CUresult cuStreamCreateWithPriority(CUstream* out, unsigned flags, int priority) {
-  return create_stream(out, flags, priority);
+  return create_stream(__func__, out, flags, priority);
 }
 
 CUresult cuStreamDestroy_v2(CUstream handle) {
