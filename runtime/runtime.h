@@ -11,18 +11,12 @@
 #include "runtime/driver.h"
 #include "runtime/gate.h"
 #include "runtime/options.h"
+#include "runtime/region_view.h"
+#include "runtime/residency.h"
 #include "runtime/status.h"
 #include "runtime/units.h"
 
 namespace vhbm {
-
-struct RegionView {
-  RegionId id;
-  DeviceAddress base;
-  Bytes size;  // as the application asked for
-  CUdevice device;
-  CUcontext context;
-};
 
 struct MemoryInfo {
   Bytes free, total;
@@ -30,11 +24,14 @@ struct MemoryInfo {
 
 class Runtime {
  public:
-  // Reserves the window on the current context's device, probes host frames by making one, and starts
-  // the pager's thread. Requires a current context and `driver` outliving the runtime.
+  // Reserves the window on the current context's device, probes host frames by making one, and
+  // starts the pager's thread, which moves what `planner` chooses (nothing, without one). Requires
+  // a current context and `driver` outliving the runtime.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
   [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(const Driver& driver,
-                                                              const Options& options);
+                                                              const Options& options,
+                                                              Planner planner = nullptr);
+  // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 
   // A region of at least `size` bytes, every byte backed: by free HBM frames, else by host frames.
@@ -46,7 +43,8 @@ class Runtime {
   //   Errc::invalid_value  not the base of a live region
   [[nodiscard]] Status free(DeviceAddress base);
 
-  // What the application is told by cuMemGetInfo.
+  // What the application is told by cuMemGetInfo: as the option `report` says, never moved by other
+  // processes.
   [[nodiscard]] MemoryInfo memory_info() const;
 
   // The live region that contains `address`.
@@ -56,7 +54,9 @@ class Runtime {
   void native_allocated(Bytes size);
   void native_freed(Bytes size);
 
-  // What a drain has to wait for, and what forbids one.
+  // What a drain has to wait for, and what forbids one. A context or stream is announced after the
+  // driver made it and withdrawn before the driver destroys it; a capture is announced before the
+  // driver begins it, inside the gate, and withdrawn after the driver ended it.
   void context_created(CUcontext context);
   void context_destroyed(CUcontext context);  // frees the context's regions
   void stream_created(CUcontext context, CUstream stream);
@@ -69,21 +69,28 @@ class Runtime {
     return address.value - window_begin_ < window_size_;
   }
   // Hot. Every submission of GPU work happens inside: `auto pass = runtime.gate().pass();`
-  [[nodiscard]] Gate& gate() noexcept { return gate_; }
+  [[nodiscard]] Gate& gate() noexcept { return *gate_; }
   // Hot. A copy or memset touches exactly this range.
   void touched(DeviceAddress address, Bytes length) noexcept;
   // Hot. A kernel's argument names this address: its region may be touched anywhere.
   void named(DeviceAddress address) noexcept;
+
+  // Hot. One kernel or graph was submitted.
+  void launched() noexcept;
+  // Hot. Work went to the calling thread's default stream (a null stream in a _ptsz or _ptds
+  // function, or CU_STREAM_PER_THREAD): only a driver with cuCtxRecordEvent can see that stream
+  // from outside.
+  void per_thread_stream_used() noexcept;
 
   // Stops the pager's thread; mappings stay as they are. Called in a forked child and at exit.
   void stop() noexcept;
 
  private:
   class Impl;
-  explicit Runtime(std::unique_ptr<Impl> impl);
+  Runtime();
 
   std::uint64_t window_begin_ = 0, window_size_ = 0;
-  Gate gate_;
+  Gate* gate_ = nullptr;  // the implementation's
   std::unique_ptr<Impl> impl_;
 };
 

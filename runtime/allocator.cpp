@@ -1,0 +1,185 @@
+// Frames are taken from HBM first and from the host next; what is kept for promotions comes last, for
+// an allocation is only refused when both limits are reached.
+#include "runtime/allocator.h"
+
+#include "runtime/context_scope.h"
+#include "runtime/log.h"
+
+namespace vhbm {
+namespace {
+
+std::vector<CUmemGenericAllocationHandle> handles_of(const std::vector<Frame*>& frames) {
+  std::vector<CUmemGenericAllocationHandle> handles;
+  handles.reserve(frames.size());
+  for (const Frame* frame : frames) handles.push_back(frame->handle);
+  return handles;
+}
+
+PageState state_on(const Frame& frame) {
+  return frame.tier == Tier::hbm ? PageState::resident : PageState::host_mapped;
+}
+
+}  // namespace
+
+Result<DeviceAddress> Allocator::allocate(Bytes size) {
+  if (size.value == 0) return Status(Errc::invalid_value, "an allocation of no bytes");
+  if (size < device_.options.min_region_size.resolve(device_.total, mib(2))) {
+    return Status(Errc::too_small, "below min_region_size");
+  }
+  if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
+  CUcontext context = nullptr;
+  (void)device_.driver.cuCtxGetCurrent(&context);
+  RelaxedCapture relaxed(device_.driver);
+  auto region = std::make_unique<Region>();
+  region->chunk_size = device_.frames->frame_size();
+  const Bytes mapped = size.rounded_up_to(region->chunk_size);
+
+  std::lock_guard lock(device_.lock);
+  const auto base = device_.space.carve(mapped, region->chunk_size);
+  if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
+  region->view = {{}, *base, size, device_.ordinal, context};
+  Status status = take_frames(mapped.value / region->chunk_size.value, region->frames);
+  if (status.ok()) {
+    status = map(*region);
+    if (status.ok()) {
+      if (Region* added = device_.regions.add(region); added != nullptr) {
+        publish(*added);
+        return *base;
+      }
+      status = Status(Errc::out_of_memory, "there are as many regions as there can be");
+      if (!device_.mapper->unmap(*base, mapped).ok()) return status;
+      give_back(region->frames);
+    }
+  }
+  device_.space.give_back(*base, mapped);
+  if (status.code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+  return status;
+}
+
+Status Allocator::take_frames(std::size_t count, std::vector<Frame*>& frames) {
+  Frames& pool = *device_.frames;
+  frames.reserve(count);
+  const auto take = [&](Tier tier, std::size_t most) -> Status {
+    for (; most > 0 && frames.size() < count; --most) {
+      auto frame = pool.take(tier);
+      if (!frame.ok()) return frame.status();
+      frames.push_back(*frame);
+    }
+    return {};
+  };
+  // A host frame is made only when all of the request can be met, since making one is slow.
+  const std::size_t within = pool.available(Tier::hbm) + pool.available(Tier::host);
+  Status status(Errc::out_of_memory, "hbm_limit and host_limit are reached");
+  if (count <= within) {
+    Status hbm = take(Tier::hbm, pool.available_hbm_beyond_spare());
+    Status host = take(Tier::host, pool.available(Tier::host));
+    Status spare = take(Tier::hbm, pool.available(Tier::hbm));
+    if (frames.size() == count) return {};
+    for (const Status* why : {&hbm, &host, &spare}) {
+      if (!why->ok()) status = *why;
+    }
+  }
+  give_back(frames);
+  return status;
+}
+
+void Allocator::give_back(std::vector<Frame*>& frames) {
+  for (Frame* frame : frames) device_.frames->give_back(frame);
+  frames.clear();
+}
+
+Status Allocator::map(Region& region) {
+  const auto handles = handles_of(region.frames);
+  Status status = device_.mapper->map(region.view.base, handles, region.chunk_size);
+  if (status.ok()) return status;
+  give_back(region.frames);
+  log_warn("an allocation of {} bytes could not be mapped: {}", region.view.size.value,
+           status.message());
+  // Frameworks know how to go on from this answer only.
+  return {Errc::out_of_memory, status.message()};
+}
+
+void Allocator::publish(Region& region) {
+  Bytes host_mapped;
+  for (std::size_t i = 0; i < region.frames.size(); ++i) {
+    const Frame& frame = *region.frames[i];
+    const ChunkId first = device_.page_of(region.address_of(i));
+    for (std::uint32_t page = 0; page < device_.pages_per_chunk(); ++page) {
+      if (!device_.pages.give_to({first.value + page}, region.index, state_on(frame))) {
+        device_.freeze("a new region's page was not free");
+      }
+    }
+    if (frame.tier == Tier::host) host_mapped += region.chunk_size;
+  }
+  device_.stats.add(Stat::resident_bytes, region.mapped_size().value);
+  device_.account(region, host_mapped);
+  device_.regions.publish(&region);
+  device_.stats.set(Stat::regions, device_.regions.count());
+  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+}
+
+Status Allocator::free(DeviceAddress base) {
+  Region* region = device_.regions.withdraw(base);
+  if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
+  device_.stats.set(Stat::regions, device_.regions.count());
+  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  Status status;
+  const bool capturing = device_.drain.capturing();
+  if (!capturing) status = wait_for_work();
+  std::lock_guard lock(device_.lock);
+  if (capturing || !status.ok()) {
+    device_.graveyard.push_back(region);
+  } else {
+    take_apart(*region);
+  }
+  return status;
+}
+
+void Allocator::free_all(CUcontext context) {
+  const auto regions = device_.regions.withdraw_all(context);
+  std::lock_guard lock(device_.lock);
+  for (Region* region : regions) take_apart(*region);
+  device_.stats.set(Stat::regions, device_.regions.count());
+  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+}
+
+void Allocator::empty_graveyard() {
+  for (Region* region : device_.graveyard) take_apart(*region);
+  device_.graveyard.clear();
+}
+
+Status Allocator::wait_for_work() {
+  for (CUcontext context : device_.drain.contexts()) {
+    ContextScope scope(device_.driver, context);
+    if (scope.result() != CUDA_SUCCESS) continue;
+    if (CUresult result = device_.driver.cuCtxSynchronize(); result != CUDA_SUCCESS) {
+      return Status::driver(result, "cuCtxSynchronize");
+    }
+  }
+  return {};
+}
+
+void Allocator::take_apart(Region& region) {
+  const DeviceAddress base = region.view.base;
+  const Bytes size = region.mapped_size();
+  if (!device_.mapper->unmap(base, size).ok()) {
+    // Its frames and addresses stay taken: reusing what may still be mapped is the only unsafe way out.
+    log_warn("a freed region of {} bytes could not be unmapped and is lost", size.value);
+    return;
+  }
+  // account() moves all of it to the resident side, from where it is taken off.
+  device_.account(region, {});
+  device_.stats.add(Stat::resident_bytes, Bytes{0}.value - size.value);
+  const std::size_t pages = size.value / base_page.value;
+  for (std::uint32_t page = 0; page < pages; ++page) {
+    const ChunkId id{device_.page_of(base).value + page};
+    if (!device_.pages.move(id, device_.pages.state(id), PageState::free)) {
+      device_.freeze("a freed region's page was on the move");
+    }
+  }
+  give_back(region.frames);
+  device_.regions.erase(&region);
+  device_.space.give_back(base, size);
+}
+
+}  // namespace vhbm

@@ -1,0 +1,37 @@
+// Gives the application regions and takes them back.
+// Invariant: a region that can be found is mapped to frames, every byte of it. Locking: takes the
+// device's lock, but never while it waits for the GPU.
+#pragma once
+
+#include "runtime/device.h"
+
+namespace vhbm {
+
+class Allocator {
+ public:
+  explicit Allocator(Device& device) : device_(device) {}
+
+  // As Runtime::allocate and Runtime::free say.
+  [[nodiscard]] Result<DeviceAddress> allocate(Bytes size);
+  [[nodiscard]] Status free(DeviceAddress base);
+  // The context's regions, after its work ended.
+  void free_all(CUcontext context);
+  // What free() could not take apart while a stream was being captured. The caller holds the device's
+  // lock, and no GPU work that was submitted before those frees is in flight.
+  void empty_graveyard();
+
+ private:
+  // Phases of allocate(), each undone by the next one's failure.
+  [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);
+  [[nodiscard]] Status map(Region& region);
+  void publish(Region& region);
+  void give_back(std::vector<Frame*>& frames);
+
+  // Waits for all work of all contexts, as cuMemFree does.
+  [[nodiscard]] Status wait_for_work();
+  void take_apart(Region& region);
+
+  Device& device_;
+};
+
+}  // namespace vhbm

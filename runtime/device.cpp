@@ -1,0 +1,174 @@
+// Start-up of a device: who it is, its window, its frames, its statistics. Whatever is missing makes
+// start() refuse, so that the process runs unvirtualised.
+#include "runtime/device.h"
+
+#include <algorithm>
+
+#include "runtime/context_scope.h"
+#include "runtime/host_memory.h"
+#include "runtime/log.h"
+
+namespace vhbm {
+namespace {
+
+constexpr Bytes least_window = gib(1);
+
+// Left to whatever is native: contexts, code, libraries' own pools.
+Bytes native_reserve(Bytes total) {
+  const Bytes share{total.value / 20};
+  return std::min(std::max(share, mib(512)), Bytes{total.value / 2});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Options& options) {
+  std::unique_ptr<Device> device(new Device(driver, options));
+  RelaxedCapture relaxed(driver);
+  if (Status status = device->identify(); !status.ok()) return status;
+  if (Status status = device->reserve_window(); !status.ok()) return status;
+  if (Status status = device->make_frames(); !status.ok()) return status;
+  device->share_stats();
+  return device;
+}
+
+Device::~Device() {
+  frames.reset();
+  // A region that is still alive keeps its mapping, and the window with it.
+  if (regions.count() != 0 || !graveyard.empty()) return;
+  for (const Reservation& reservation : reservations_) {
+    driver.cuMemAddressFree(reservation.begin.value, reservation.size.value);
+  }
+}
+
+void Device::freeze(const char* why) noexcept {
+  if (frozen()) return;
+  stats.set(Stat::frozen, 1);
+  try {
+    log_error("{}: nothing moves between HBM and host any more; the process goes on as it is", why);
+  } catch (...) {
+  }
+}
+
+bool Device::move(DeviceAddress chunk, PageState from, PageState to) noexcept {
+  const ChunkId first = page_of(chunk);
+  for (std::uint32_t page = 0; page < pages_per_chunk(); ++page) {
+    if (pages.move({first.value + page}, from, to)) continue;
+    freeze("a chunk was not in the state that its move starts from");
+    return false;
+  }
+  return true;
+}
+
+void Device::account(Region& region, Bytes host_mapped) noexcept {
+  const Bytes before = regions.host_mapped(region.index);
+  regions.set_host_mapped(region.index, host_mapped);
+  // Unsigned arithmetic: a decrease wraps around to the right sum.
+  stats.add(Stat::host_mapped_bytes, host_mapped.value - before.value);
+  stats.add(Stat::resident_bytes, before.value - host_mapped.value);
+}
+
+Status Device::identify() {
+  CUcontext context = nullptr;
+  CUresult result = driver.cuCtxGetCurrent(&context);
+  if (result == CUDA_SUCCESS && context == nullptr) result = CUDA_ERROR_INVALID_CONTEXT;
+  if (result != CUDA_SUCCESS) return Status::driver(result, "cuCtxGetCurrent");
+  if (result = driver.cuCtxGetDevice(&ordinal); result != CUDA_SUCCESS) {
+    return Status::driver(result, "cuCtxGetDevice");
+  }
+  int virtual_memory = 0;
+  result = driver.cuDeviceGetAttribute(
+      &virtual_memory, CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, ordinal);
+  if (result != CUDA_SUCCESS || virtual_memory == 0) {
+    return {Errc::unsupported, "this device has no virtual memory management"};
+  }
+  std::size_t bytes = 0;
+  if (result = driver.cuDeviceTotalMem_v2(&bytes, ordinal); result != CUDA_SUCCESS) {
+    return Status::driver(result, "cuDeviceTotalMem");
+  }
+  total = {bytes};
+  drain.context_created(context);
+  mapper = std::make_unique<Mapper>(driver, stats, std::span<const CUdevice>(&ordinal, 1));
+  return {};
+}
+
+Result<Device::Reservation> Device::reserve(Bytes size, Bytes least) {
+  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+  const Bytes alignment = options.chunk_size.resolve({}, base_page);
+  size = size.rounded_up_to(alignment);
+  const auto halved = [&] { return Bytes{size.value / 2 / alignment.value * alignment.value}; };
+  for (; size.value != 0 && size >= least; size = halved()) {
+    CUdeviceptr begin = 0;
+    result = driver.cuMemAddressReserve(&begin, size.value, alignment.value, 0, 0);
+    if (result == CUDA_SUCCESS) {
+      reservations_.push_back({{begin}, size});
+      return reservations_.back();
+    }
+  }
+  return Status::driver(result, "cuMemAddressReserve");
+}
+
+Status Device::reserve_window() {
+  const auto window = reserve(options.window_size.resolve(total, gib(1024)), least_window);
+  if (!window.ok()) {
+    return {Errc::unsupported, "no window of 1 GiB or more could be reserved: " +
+                                   window.status().message() + "; VHBM_WINDOW_SIZE sets its size"};
+  }
+  space = AddressSpace(window->begin, window->size);
+  if (Status status = pages.reserve(window->size); !status.ok()) return status;
+  return regions.reserve();
+}
+
+Status Device::make_frames() {
+  std::size_t free_now = 0, total_now = 0;
+  if (CUresult result = driver.cuMemGetInfo_v2(&free_now, &total_now); result != CUDA_SUCCESS) {
+    return Status::driver(result, "cuMemGetInfo");
+  }
+  const Bytes chunk = options.chunk_size.resolve({}, base_page);
+  const Bytes host = available_host_memory();
+  const Bytes hbm_default = std::min(saturating_minus(total, native_reserve(total)), Bytes{free_now});
+  Frames::Limits limits;
+  limits.hbm = std::min(options.hbm_limit.resolve(total, hbm_default), total);
+  limits.host = options.host_limit.resolve(host, {host.value / 2});
+  const Bytes most_spare = options.flip_size.resolve(limits.hbm, mib(64));
+  const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
+  if (limits.host >= chunk) limits.hbm_spare = {std::max(spare, chunk).value / chunk.value * chunk.value};
+
+  int node = -1;
+  if (driver.cuDeviceGetAttribute(&node, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, ordinal) !=
+          CUDA_SUCCESS ||
+      node < 0) {
+    node = 0;
+  }
+  const auto aliases = reserve((limits.hbm + limits.host).rounded_up_to(chunk) + chunk, chunk);
+  if (!aliases.ok()) return aliases.status();
+  frames = std::make_unique<Frames>(driver, *mapper, stats, ordinal, node, chunk, limits,
+                                    AddressSpace(aliases->begin, aliases->size));
+  stats.set(Stat::hbm_limit, limits.hbm.value);
+  stats.set(Stat::host_limit, limits.host.value);
+  if (limits.host < chunk) {
+    log_info("host_limit is below one chunk: nothing can leave HBM");
+    return {};
+  }
+  // What the driver says it can do is not reliable: only a frame that could be made and mapped counts.
+  auto probe = frames->take(Tier::host);
+  if (!probe.ok()) {
+    return {Errc::unsupported, "no host memory can be mapped to this GPU: " +
+                                   probe.status().message() +
+                                   "; in a container, allow SYS_NICE and check its memory limit"};
+  }
+  const Status mapped = frames->ensure_alias(*probe);
+  frames->give_back(*probe);
+  if (!mapped.ok()) {
+    return {Errc::unsupported, "this GPU cannot reach host memory: " + mapped.message()};
+  }
+  return {};
+}
+
+void Device::share_stats() {
+  std::string why_not;
+  if (!stats.share(state_directory(options.state_dir), &why_not)) {
+    log_warn("statistics are not shared: {}", why_not);
+  }
+}
+
+}  // namespace vhbm

@@ -1,0 +1,85 @@
+// Everything that allocation, free and flips share about one device. Built bottom up by Device::start.
+// Invariant: frames, mappings, page states and regions' frames change only under `lock`. Locking:
+// `lock` is taken before any lock of a member; never while waiting for the application.
+#pragma once
+
+#include <cuda.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "runtime/address_space.h"
+#include "runtime/copier.h"
+#include "runtime/drain.h"
+#include "runtime/driver.h"
+#include "runtime/frames.h"
+#include "runtime/mapper.h"
+#include "runtime/options.h"
+#include "runtime/page_table.h"
+#include "runtime/regions.h"
+#include "runtime/stats.h"
+#include "runtime/status.h"
+
+namespace vhbm {
+
+struct Device {
+  // On the current context's device.
+  //   Errc::unsupported  no virtual memory management, or no host frames
+  [[nodiscard]] static Result<std::unique_ptr<Device>> start(const Driver& driver,
+                                                             const Options& options);
+  ~Device();
+
+  // Nothing moves any more: mappings stay as they are and keep their answers.
+  void freeze(const char* why) noexcept;
+  [[nodiscard]] bool frozen() const noexcept { return stats.get(Stat::frozen) != 0; }
+
+  [[nodiscard]] ChunkId page_of(DeviceAddress address) const noexcept {
+    return {static_cast<std::uint32_t>((address - space.begin()).value / base_page.value)};
+  }
+  [[nodiscard]] std::uint32_t pages_per_chunk() const noexcept {
+    return static_cast<std::uint32_t>(frames->frame_size().value / base_page.value);
+  }
+  // All pages of a chunk. Freezes on a move that the protocol does not know.
+  [[nodiscard]] bool move(DeviceAddress chunk, PageState from, PageState to) noexcept;
+  // Brings the statistics and the heat of a region in line with where its chunks are.
+  void account(Region& region, Bytes host_mapped) noexcept;
+
+  const Driver& driver;
+  const Options options;
+  Stats stats;
+  ShardedCounter launches;
+  CUdevice ordinal = 0;
+  Bytes total;  // of the device
+  std::unique_ptr<Mapper> mapper;
+  std::unique_ptr<Frames> frames;
+  AddressSpace space;  // the window that regions are carved from
+  PageTable pages;
+  Regions regions;
+  Drain drain;
+  Copier copier;
+  std::atomic<Epoch> now{1};
+  std::mutex lock;
+  // Destinations of copies that were given up but may still be landing.
+  std::vector<Frame*> quarantine;
+  // Withdrawn while a stream was being captured: their frames come back after a complete drain.
+  std::vector<Region*> graveyard;
+
+ private:
+  Device(const Driver& driver, const Options& options)
+      : driver(driver), options(options), drain(driver), copier(driver) {}
+  [[nodiscard]] Status identify();
+  [[nodiscard]] Status reserve_window();
+  [[nodiscard]] Status make_frames();
+  void share_stats();
+
+  struct Reservation {
+    DeviceAddress begin;
+    Bytes size;
+  };
+  [[nodiscard]] Result<Reservation> reserve(Bytes size, Bytes least);
+  std::vector<Reservation> reservations_;
+};
+
+}  // namespace vhbm

@@ -1,0 +1,213 @@
+// See flip.h for the phases; each function below is one of them.
+#include "runtime/flip.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "runtime/context_scope.h"
+#include "runtime/log.h"
+
+namespace vhbm {
+namespace {
+
+// A copy that takes this long is not slow but stuck.
+constexpr std::chrono::seconds copy_patience{2};
+
+}  // namespace
+
+Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
+  const auto contexts = device_.drain.contexts();
+  if (contexts.empty()) return Outcome::failed;
+  if (device_.copier.prepare(contexts.front()) != CUDA_SUCCESS) return Outcome::failed;
+  ContextScope scope(device_.driver, device_.copier.context());
+  if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
+
+  choose(plan);
+  if (promotions_.empty() && evictions_.empty()) return Outcome::no_memory;
+  Outcome outcome = Outcome::done;
+  {
+    Quiesce quiesce(gate_, device_.drain, device_.stats, patience);
+    switch (quiesce.outcome()) {
+      case Quiesce::Outcome::quiet:
+        if (!move_all(promotions_, PageState::arriving, PageState::resident) ||
+            !move_all(evictions_, PageState::leaving, PageState::host_mapped)) {
+          outcome = Outcome::failed;
+        }
+        break;
+      case Quiesce::Outcome::deadline: outcome = Outcome::deadline; break;
+      case Quiesce::Outcome::capturing: outcome = Outcome::capturing; break;
+      case Quiesce::Outcome::unseen: outcome = Outcome::unseen; break;
+      case Quiesce::Outcome::failed:
+        outcome = Outcome::failed;
+        device_.stats.add(Stat::driver_errors, 1);
+        device_.freeze("the GPU reported an error");
+        break;
+    }
+    quiesce.reopen();
+    stall_ = quiesce.stall();
+    drained_in_ = quiesce.drained_in();
+  }
+  settle(evictions_, PageState::leaving, PageState::resident);
+  settle(promotions_, PageState::arriving, PageState::host_mapped);
+  return outcome;
+}
+
+bool Flip::find_chunk(ChunkId id, PageState expected, Move& move) const {
+  const DeviceAddress address = device_.space.begin() + base_page * id.value;
+  Region* region = device_.regions.region_at(address);
+  if (region == nullptr || device_.pages.state(id) != expected) return false;
+  move = {region, (address - region->view.base).value / region->chunk_size.value, nullptr, nullptr};
+  move.from = region->frames[move.chunk];
+  return move.address() == address;
+}
+
+void Flip::choose(const Plan& plan) {
+  Frames& frames = *device_.frames;
+  const auto by_address = [](const Move& a, const Move& b) { return a.address() < b.address(); };
+  Move move{};
+  promotions_.reserve(plan.promote.size());
+  for (const ChunkId id : plan.promote) {
+    if (!find_chunk(id, PageState::host_mapped, move)) continue;
+    auto to = frames.take(Tier::hbm);
+    if (!to.ok()) break;
+    move.to = *to;
+    // The source's alias is where an eviction into the same frame will land.
+    if (!frames.ensure_alias(move.to).ok() || !frames.ensure_alias(move.from).ok() ||
+        !device_.move(move.address(), PageState::host_mapped, PageState::arriving)) {
+      frames.give_back(move.to);
+      break;
+    }
+    promotions_.push_back(move);
+  }
+  std::sort(promotions_.begin(), promotions_.end(), by_address);
+
+  std::size_t vacated = 0;
+  evictions_.reserve(plan.evict.size());
+  for (const ChunkId id : plan.evict) {
+    if (!find_chunk(id, PageState::resident, move)) continue;
+    if (vacated < promotions_.size()) {
+      move.vacates = &promotions_[vacated++];
+      move.to = move.vacates->from;
+    } else {
+      auto to = frames.take(Tier::host);
+      if (!to.ok()) break;
+      move.to = *to;
+    }
+    if ((move.vacates == nullptr && !frames.ensure_alias(move.to).ok()) ||
+        !device_.move(move.address(), PageState::resident, PageState::leaving)) {
+      if (move.vacates == nullptr) frames.give_back(move.to);
+      break;
+    }
+    evictions_.push_back(move);
+  }
+  std::sort(evictions_.begin(), evictions_.end(), by_address);
+}
+
+bool Flip::move_all(Moves& moves, PageState during, PageState after) {
+  // A frame that was not vacated cannot be moved into.
+  const auto possible = [](const Move& move) {
+    return move.vacates == nullptr || move.vacates->switched;
+  };
+  const auto end = std::stable_partition(moves.begin(), moves.end(), possible);
+  Moves going(moves.begin(), end);
+  if (going.empty()) return true;
+  if (!copy(going)) return false;
+  bool all = true;
+  for (std::size_t first = 0; first < going.size() && !device_.frozen();) {
+    std::size_t count = 1;
+    while (first + count < going.size() && going[first + count].region == going[first].region &&
+           going[first + count].chunk == going[first].chunk + count) {
+      ++count;
+    }
+    all = switch_run(going, first, count, during, after) && all;
+    first += count;
+  }
+  std::copy(going.begin(), going.end(), moves.begin());
+  return all;
+}
+
+bool Flip::copy(const Moves& moves) {
+  CUresult result = CUDA_SUCCESS;
+  copies_in_flight_ = true;
+  for (const Move& move : moves) {
+    result = device_.copier.copy(move.to->alias, move.address(), move.region->chunk_size);
+    if (result != CUDA_SUCCESS) break;
+  }
+  const bool queued = result == CUDA_SUCCESS;
+  const auto deadline = Gate::Clock::now() + copy_patience;
+  auto pause = std::chrono::microseconds(5);
+  CUresult landed = device_.copier.poll();
+  while (landed == CUDA_ERROR_NOT_READY && Gate::Clock::now() < deadline) {
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(100));
+    landed = device_.copier.poll();
+  }
+  copies_in_flight_ = landed == CUDA_ERROR_NOT_READY;
+  if (landed != CUDA_SUCCESS && landed != CUDA_ERROR_NOT_READY) {
+    device_.freeze("the GPU reported an error while it copied");
+  }
+  if (queued && landed == CUDA_SUCCESS) return true;
+  device_.stats.add(Stat::driver_errors, 1);
+  log_warn("a copy between HBM and host failed or hung (CUDA error {}): nothing was moved",
+           static_cast<int>(queued ? landed : result));
+  return false;
+}
+
+bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageState during,
+                      PageState after) {
+  std::vector<CUmemGenericAllocationHandle> from, to;
+  for (std::size_t i = first; i < first + count; ++i) {
+    from.push_back(moves[i].from->handle);
+    to.push_back(moves[i].to->handle);
+  }
+  Region& region = *moves[first].region;
+  switch (device_.mapper->replace(moves[first].address(), from, to, region.chunk_size)) {
+    case Mapper::Switched::yes: break;
+    case Mapper::Switched::restored:
+      log_warn("{} chunks could not be switched and stay where they were", count);
+      return false;
+    case Mapper::Switched::broken:
+      device_.freeze("a range could be mapped neither to its new nor to its old frames");
+      for (std::size_t i = first; i < first + count; ++i) moves[i].lost = true;
+      return false;
+  }
+  for (std::size_t i = first; i < first + count; ++i) {
+    moves[i].lost = !device_.move(moves[i].address(), during, after);
+    region.frames[moves[i].chunk] = moves[i].to;
+    moves[i].switched = true;
+  }
+  return true;
+}
+
+void Flip::settle(Moves& moves, PageState during, PageState before) {
+  for (Move& move : moves) {
+    if (move.switched && move.vacates != nullptr) move.vacates->reused = true;
+    if (!move.switched && !move.lost) (void)device_.move(move.address(), during, before);
+    Frame* unused = move.lost ? nullptr : unused_frame(move);
+    if (unused == nullptr) continue;
+    if (copies_in_flight_) {
+      device_.quarantine.push_back(unused);
+    } else {
+      device_.frames->give_back(unused);
+    }
+  }
+  account(moves);
+}
+
+Frame* Flip::unused_frame(const Move& move) {
+  if (move.switched) return move.reused ? nullptr : move.from;
+  return move.vacates == nullptr ? move.to : nullptr;
+}
+
+void Flip::account(const Moves& moves) {
+  for (const Move& move : moves) {
+    if (!move.switched) continue;
+    const Bytes size = move.region->chunk_size;
+    const Bytes host_mapped = device_.regions.host_mapped(move.region->index);
+    const bool promoted = move.to->tier == Tier::hbm;
+    device_.account(*move.region, promoted ? host_mapped - size : host_mapped + size);
+    device_.stats.add(promoted ? Stat::promoted_bytes : Stat::evicted_bytes, size.value);
+  }
+}
+
+}  // namespace vhbm

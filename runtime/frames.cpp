@@ -1,0 +1,159 @@
+// Pools are stacks: the frame given back last is the next one taken.
+#include "runtime/frames.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace vhbm {
+namespace {
+
+// The driver packs small allocations into blocks of this size.
+constexpr Bytes native_block = mib(2);
+
+}  // namespace
+
+Frames::Frames(const Driver& driver, const Mapper& mapper, Stats& stats, CUdevice device,
+               int numa_node, Bytes frame_size, Limits limits, AddressSpace aliases)
+    : driver_(driver),
+      mapper_(mapper),
+      stats_(stats),
+      device_(device),
+      numa_node_(numa_node),
+      frame_size_(frame_size),
+      limits_(limits),
+      aliases_(std::move(aliases)) {}
+
+Frames::~Frames() {
+  for (Pool* pool : {&hbm_, &host_}) {
+    for (Frame* frame : pool->free) release(frame);
+  }
+}
+
+std::size_t Frames::capacity(Tier tier) const {
+  const Bytes left =
+      tier == Tier::host ? limits_.host : saturating_minus(limits_.hbm, native());
+  return left.value / frame_size_.value;
+}
+
+std::size_t Frames::available(Tier tier) const {
+  const Pool& from = pool(tier);
+  const std::size_t in_use = from.made.load(std::memory_order_relaxed) - from.free.size();
+  const std::size_t most = capacity(tier);
+  return most > in_use ? most - in_use : 0;
+}
+
+std::size_t Frames::available_hbm_beyond_spare() const {
+  const std::size_t all = available(Tier::hbm);
+  return all > spare() ? all - spare() : 0;
+}
+
+std::size_t Frames::owed() const {
+  const std::size_t in_use = hbm_.made.load(std::memory_order_relaxed) - hbm_.free.size();
+  const std::size_t most = capacity(Tier::hbm);
+  if (in_use > most) return in_use - most;
+  const std::size_t left = most - in_use;
+  return left < spare() ? std::min(spare() - left, available(Tier::host)) : 0;
+}
+
+Result<Frame*> Frames::take(Tier tier) {
+  if (available(tier) == 0) return Status(Errc::out_of_memory, "the limit is reached");
+  Pool& from = pool(tier);
+  if (from.free.empty()) return make(tier);
+  Frame* frame = from.free.back();
+  from.free.pop_back();
+  return frame;
+}
+
+Result<Frame*> Frames::make(Tier tier) {
+  CUmemAllocationProp properties{};
+  properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  if (tier == Tier::hbm) {
+    properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, device_};
+  } else {
+    properties.location = {CU_MEM_LOCATION_TYPE_HOST_NUMA, numa_node_};
+  }
+  auto frame = std::make_unique<Frame>();
+  frame->tier = tier;
+  const auto begin = std::chrono::steady_clock::now();
+  const CUresult result =
+      driver_.cuMemCreate(&frame->handle, frame_size_.value, &properties, 0);
+  if (tier == Tier::host) {
+    const std::chrono::nanoseconds spent = std::chrono::steady_clock::now() - begin;
+    stats_.add(Stat::host_growth_ns, static_cast<std::uint64_t>(spent.count()));
+  }
+  if (result != CUDA_SUCCESS) {
+    if (result != CUDA_ERROR_OUT_OF_MEMORY) stats_.add(Stat::driver_errors, 1);
+    return Status::driver(result, "cuMemCreate");
+  }
+  pool(tier).made.fetch_add(1, std::memory_order_relaxed);
+  publish();
+  return frame.release();
+}
+
+void Frames::give_back(Frame* frame) {
+  pool(frame->tier).free.push_back(frame);
+  if (frame->tier == Tier::hbm && over_limit()) trim();
+}
+
+Status Frames::ensure_alias(Frame* frame) {
+  if (frame->alias.value != 0) return {};
+  const auto address = aliases_.carve(frame_size_, frame_size_);
+  if (!address) return {Errc::out_of_memory, "no address is left for a frame"};
+  const CUmemGenericAllocationHandle handle = frame->handle;
+  if (Status status = mapper_.map(*address, {&handle, 1}, frame_size_); !status.ok()) {
+    aliases_.give_back(*address, frame_size_);
+    return status;
+  }
+  frame->alias = *address;
+  return {};
+}
+
+void Frames::release(Frame* frame) {
+  if (frame->alias.value != 0 && mapper_.unmap(frame->alias, frame_size_).ok()) {
+    aliases_.give_back(frame->alias, frame_size_);
+  }
+  if (driver_.cuMemRelease(frame->handle) != CUDA_SUCCESS) stats_.add(Stat::driver_errors, 1);
+  pool(frame->tier).made.fetch_sub(1, std::memory_order_relaxed);
+  delete frame;
+}
+
+Bytes Frames::native() const noexcept {
+  return Bytes{native_.load(std::memory_order_relaxed)}.rounded_up_to(native_block);
+}
+
+bool Frames::over_limit() const noexcept {
+  return frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native() > limits_.hbm;
+}
+
+void Frames::native_allocated(Bytes size) noexcept {
+  native_.fetch_add(size.value, std::memory_order_relaxed);
+  publish();
+}
+
+void Frames::native_freed(Bytes size) noexcept {
+  // Never below nothing, should a free be reported that was not seen being made.
+  std::uint64_t held = native_.load(std::memory_order_relaxed);
+  while (!native_.compare_exchange_weak(held, saturating_minus({held}, size).value,
+                                        std::memory_order_relaxed)) {
+  }
+  publish();
+}
+
+void Frames::trim() {
+  while (over_limit() && !hbm_.free.empty()) {
+    Frame* frame = hbm_.free.back();
+    hbm_.free.pop_back();
+    release(frame);
+  }
+  publish();
+}
+
+void Frames::publish() noexcept {
+  const Bytes hbm = frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native();
+  stats_.set(Stat::native_bytes, native_.load(std::memory_order_relaxed));
+  stats_.set(Stat::hbm_bytes, hbm.value);
+  stats_.raise(Stat::peak_hbm_bytes, hbm.value);
+  stats_.set(Stat::host_bytes, frame_size_.value * host_.made.load(std::memory_order_relaxed));
+}
+
+}  // namespace vhbm

@@ -1,0 +1,97 @@
+// The physical allocations of one device: HBM frames and host frames, pooled and recycled.
+// Invariant: HBM frames and native memory together stay within hbm_limit, host frames within
+// host_limit. Locking: the pager's lock, except for native() and what is counted, which take none.
+#pragma once
+
+#include <cuda.h>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "runtime/address_space.h"
+#include "runtime/driver.h"
+#include "runtime/mapper.h"
+#include "runtime/stats.h"
+#include "runtime/status.h"
+#include "runtime/units.h"
+
+namespace vhbm {
+
+enum class Tier { hbm, host };
+
+struct Frame {
+  CUmemGenericAllocationHandle handle = 0;
+  Tier tier = Tier::hbm;
+  // Where copies reach the frame whatever region it belongs to; 0 until it was first needed.
+  DeviceAddress alias;
+};
+
+class Frames {
+ public:
+  struct Limits {
+    Bytes hbm, host;
+    Bytes hbm_spare;  // of hbm, kept free for promotions as long as host frames can be had
+  };
+
+  // `aliases` is a reserved range for the frames' own addresses, as large as all of them together.
+  Frames(const Driver& driver, const Mapper& mapper, Stats& stats, CUdevice device, int numa_node,
+         Bytes frame_size, Limits limits, AddressSpace aliases);
+  ~Frames();
+  Frames(const Frames&) = delete;
+  Frames& operator=(const Frames&) = delete;
+
+  // A frame from the pool, else a new one. Its bytes are anything.
+  //   Errc::out_of_memory  the limit is reached, or the driver has no more
+  [[nodiscard]] Result<Frame*> take(Tier tier);
+  void give_back(Frame* frame);
+  // Maps the frame at an address of its own, for good.
+  [[nodiscard]] Status ensure_alias(Frame* frame);
+
+  // How many more frames take() may give; the driver may still refuse.
+  [[nodiscard]] std::size_t available(Tier tier) const;
+  // `available` in HBM without those kept for promotions.
+  [[nodiscard]] std::size_t available_hbm_beyond_spare() const;
+  [[nodiscard]] std::size_t spare() const { return limits_.hbm_spare.value / frame_size_.value; }
+  // Frames that regions have to give up before hbm_limit holds again, and before promotions find the
+  // spare ones again (as far as the host has room for them).
+  [[nodiscard]] std::size_t owed() const;
+
+  void native_allocated(Bytes size) noexcept;
+  void native_freed(Bytes size) noexcept;
+  [[nodiscard]] Bytes native() const noexcept;
+  // Native memory came to need what pooled HBM frames hold.
+  [[nodiscard]] bool over_limit() const noexcept;
+  // Gives pooled HBM frames to the driver until hbm_limit holds.
+  void trim();
+
+  [[nodiscard]] Bytes frame_size() const { return frame_size_; }
+  [[nodiscard]] const Limits& limits() const { return limits_; }
+
+ private:
+  struct Pool {
+    std::vector<Frame*> free;
+    std::atomic<std::size_t> made{0};
+  };
+  Pool& pool(Tier tier) { return tier == Tier::hbm ? hbm_ : host_; }
+  [[nodiscard]] const Pool& pool(Tier tier) const { return tier == Tier::hbm ? hbm_ : host_; }
+  // Frames that may exist at all now.
+  [[nodiscard]] std::size_t capacity(Tier tier) const;
+  [[nodiscard]] Result<Frame*> make(Tier tier);
+  void release(Frame* frame);
+  void publish() noexcept;
+
+  const Driver& driver_;
+  const Mapper& mapper_;
+  Stats& stats_;
+  const CUdevice device_;
+  const int numa_node_;
+  const Bytes frame_size_;
+  const Limits limits_;
+  AddressSpace aliases_;
+  Pool hbm_, host_;
+  std::atomic<std::uint64_t> native_{0};
+};
+
+}  // namespace vhbm

@@ -1,0 +1,52 @@
+// spdlog stays behind this file: a logger of our own that nobody else's registry knows, and that is
+// never destroyed, since hooks may run after static destructors.
+#include "runtime/log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <memory>
+
+namespace vhbm {
+namespace {
+
+constexpr const char* level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
+constexpr spdlog::level::level_enum spdlog_levels[] = {
+    spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
+    spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
+
+spdlog::logger& logger() {
+  static spdlog::logger* const made = [] {
+    auto* logger = new spdlog::logger("vhbm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->set_pattern("vhbm[%P] %l: %v");
+    logger->set_level(spdlog::level::warn);
+    logger->flush_on(spdlog::level::trace);
+    return logger;
+  }();
+  return *made;
+}
+
+}  // namespace
+
+bool set_log_level(std::string_view word) {
+  for (std::size_t i = 0; i < std::size(level_names); ++i) {
+    if (word != level_names[i]) continue;
+    logger().set_level(spdlog_levels[i]);
+    return true;
+  }
+  return false;
+}
+
+bool logs(LogLevel level) {
+  return logger().should_log(spdlog_levels[static_cast<std::size_t>(level)]);
+}
+
+void log_line(LogLevel level, std::string_view line) noexcept {
+  try {
+    logger().log(spdlog_levels[static_cast<std::size_t>(level)],
+                 spdlog::string_view_t(line.data(), line.size()));
+  } catch (...) {  // a line less is better than a dead host
+  }
+}
+
+}  // namespace vhbm

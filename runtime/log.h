@@ -1,0 +1,35 @@
+// The runtime's log: a few lines on stderr, each saying what happened, where, and what to do. Never on
+// a hot path. Locking: one line is written at once; any thread may log.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+namespace vhbm {
+
+enum class LogLevel { trace, debug, info, warn, error, off };
+
+// trace, debug, info, warn, error or off; false, and nothing changed, for another word.
+bool set_log_level(std::string_view word);
+[[nodiscard]] bool logs(LogLevel level);
+void log_line(LogLevel level, std::string_view line) noexcept;
+
+template <typename... Args>
+void log_as(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
+  if (logs(level)) log_line(level, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void log_info(fmt::format_string<Args...> format, Args&&... args) {
+  log_as(LogLevel::info, format, std::forward<Args>(args)...);
+}
+template <typename... Args>
+void log_warn(fmt::format_string<Args...> format, Args&&... args) {
+  log_as(LogLevel::warn, format, std::forward<Args>(args)...);
+}
+template <typename... Args>
+void log_error(fmt::format_string<Args...> format, Args&&... args) {
+  log_as(LogLevel::error, format, std::forward<Args>(args)...);
+}
+
+}  // namespace vhbm

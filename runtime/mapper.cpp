@@ -1,0 +1,62 @@
+// The only file that maps and unmaps.
+#include "runtime/mapper.h"
+
+namespace vhbm {
+
+Mapper::Mapper(const Driver& driver, Stats& stats, std::span<const CUdevice> devices)
+    : driver_(driver), stats_(stats) {
+  for (const CUdevice device : devices) {
+    CUmemAccessDesc access{};
+    access.location = {CU_MEM_LOCATION_TYPE_DEVICE, device};
+    access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+    access_.push_back(access);
+  }
+}
+
+Status Mapper::failed(CUresult result, const char* call) const {
+  stats_.add(Stat::driver_errors, 1);
+  return Status::driver(result, call);
+}
+
+Status Mapper::map(DeviceAddress base, Handles handles, Bytes size) const {
+  std::size_t mapped = 0;
+  CUresult result = CUDA_SUCCESS;
+  const char* call = "cuMemMap";
+  for (; mapped < handles.size(); ++mapped) {
+    result = driver_.cuMemMap((base + size * mapped).value, size.value, 0, handles[mapped], 0);
+    if (result != CUDA_SUCCESS) break;
+  }
+  if (result == CUDA_SUCCESS) {
+    call = "cuMemSetAccess";
+    result = driver_.cuMemSetAccess(base.value, (size * handles.size()).value, access_.data(),
+                                    access_.size());
+  }
+  if (result == CUDA_SUCCESS) return {};
+  Status why = failed(result, call);
+  if (mapped != 0) {
+    if (Status undone = unmap(base, size * mapped); !undone.ok()) {
+      // One by one, should a single call not span them.
+      for (std::size_t i = 0; i < mapped; ++i) (void)unmap(base + size * i, size);
+    }
+  }
+  return why;
+}
+
+Status Mapper::unmap(DeviceAddress base, Bytes size) const {
+  const CUresult result = driver_.cuMemUnmap(base.value, size.value);
+  return result == CUDA_SUCCESS ? Status() : failed(result, "cuMemUnmap");
+}
+
+Mapper::Switched Mapper::replace(DeviceAddress base, Handles from, Handles to, Bytes size) const {
+  if (!unmap(base, size * from.size()).ok()) return Switched::restored;
+  if (map(base, to, size).ok()) return Switched::yes;
+  // A driver that ran short for a moment gets a second chance; both hold the application's bytes.
+  constexpr int attempts = 3;
+  for (int i = 0; i < attempts; ++i) {
+    if (map(base, from, size).ok()) return Switched::restored;
+    if (map(base, to, size).ok()) return Switched::yes;
+  }
+  return Switched::broken;
+}
+
+}  // namespace vhbm

@@ -1,0 +1,188 @@
+// See pager.h. Waiting times come from what was measured: a flip that stalled for long is followed by a
+// long rest, a drain that needed longer is given longer.
+#include "runtime/pager.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/context_scope.h"
+#include "runtime/log.h"
+
+namespace vhbm {
+namespace {
+
+// How far patience with a drain may grow beyond what was configured.
+constexpr int most_patience = 16;
+// Before trying again what cannot soon succeed.
+constexpr std::chrono::milliseconds after_failure{100};
+// How long stop() waits for a round to end.
+constexpr std::chrono::seconds stop_patience{3};
+
+}  // namespace
+
+Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Planner planner)
+    : device_(device),
+      allocator_(allocator),
+      gate_(gate),
+      planner_(planner),
+      patience_(device.options.quiesce_deadline) {}
+
+Status Pager::start() {
+  owner_ = getpid();
+  // The application's signals are handled by the application's threads.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  Status status;
+  try {
+    thread_ = std::thread([this] { run(); });
+    running_ = true;
+    pthread_setname_np(thread_.native_handle(), "vhbm-pager");
+  } catch (const std::system_error& error) {
+    status = Status(Errc::system_error, std::string("no thread for the pager: ") + error.what());
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return status;
+}
+
+void Pager::stop() noexcept {
+  if (!thread_.joinable()) return;
+  if (getpid() != owner_) {
+    thread_.detach();
+    return;
+  }
+  bool ended = false;
+  {
+    std::unique_lock lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+    ended = wake_.wait_for(lock, stop_patience, [&] { return ended_; });
+  }
+  if (ended) {
+    thread_.join();
+    running_ = false;
+  } else {
+    thread_.detach();
+  }
+}
+
+void Pager::run() noexcept {
+  RelaxedCapture relaxed(device_.driver);
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    wake_.wait_for(lock, device_.options.pager_interval, [&] { return stopping_; });
+    if (stopping_) break;
+    lock.unlock();
+    try {
+      round();
+    } catch (...) {
+      device_.freeze("the pager ran out of memory");
+    }
+    lock.lock();
+  }
+  publish();
+  ended_ = true;
+  wake_.notify_all();
+}
+
+void Pager::publish() noexcept {
+  device_.stats.set(Stat::launches, device_.launches.sum());
+  device_.stats.set(Stat::gate_waits, gate_.waits());
+  device_.stats.set(Stat::gate_wait_ns, static_cast<std::uint64_t>(gate_.waited().count()));
+}
+
+void Pager::round() {
+  device_.now.fetch_add(1, std::memory_order_relaxed);
+  publish();
+  if (device_.frozen() || Clock::now() < next_flip_) return;
+  std::lock_guard lock(device_.lock);
+  if (device_.frames->over_limit()) device_.frames->trim();
+  if (!clean_up()) return;
+  if (Clock::now() < next_flip_ || planner_ == nullptr) return;
+  const Plan plan = make_plan();
+  if (plan.empty()) return;
+  Flip flip(device_, gate_);
+  const Flip::Outcome outcome = flip.run(plan, patience_);
+  count(outcome);
+  learn(outcome, flip.drained_in());
+  const bool again_soon = outcome == Flip::Outcome::done || outcome == Flip::Outcome::deadline;
+  rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure);
+}
+
+bool Pager::clean_up() {
+  if (!device_.quarantine.empty()) {
+    const CUresult landed = device_.copier.poll();
+    if (landed == CUDA_ERROR_NOT_READY) return false;
+    for (Frame* frame : device_.quarantine) device_.frames->give_back(frame);
+    device_.quarantine.clear();
+  }
+  if (device_.graveyard.empty() || device_.drain.capturing()) return true;
+  Quiesce quiesce(gate_, device_.drain, device_.stats, patience_);
+  quiesce.reopen();
+  // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
+  if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
+  rest_after(quiesce.stall(), std::chrono::milliseconds(0));
+  return true;
+}
+
+Plan Pager::make_plan() {
+  const Frames& frames = *device_.frames;
+  Situation situation;
+  situation.must_leave = frames.frame_size() * frames.owed();
+  if (device_.stats.get(Stat::host_mapped_bytes) == 0 && situation.must_leave.value == 0) return {};
+  std::vector<Candidate> candidates;
+  for (const Region* region : device_.regions.live()) {
+    const Epoch named = device_.regions.last_use(region->index);
+    for (std::size_t i = 0; i < region->frames.size(); ++i) {
+      const ChunkId id = device_.page_of(region->address_of(i));
+      const PageState state = device_.pages.state(id);
+      if (state != PageState::resident && state != PageState::host_mapped) continue;
+      candidates.push_back({id, region->chunk_size, std::max(named, device_.pages.last_use(id)),
+                            state == PageState::resident});
+    }
+  }
+  const Bytes most = device_.options.flip_size.resolve(frames.limits().hbm, mib(64));
+  situation.candidates = candidates;
+  situation.free_hbm = frames.frame_size() * frames.available_hbm_beyond_spare();
+  situation.most_promotions =
+      std::min(most, frames.frame_size() * frames.available(Tier::hbm));
+  situation.most_evictions = most;
+  return planner_(situation);
+}
+
+void Pager::count(Flip::Outcome outcome) {
+  switch (outcome) {
+    case Flip::Outcome::done: device_.stats.add(Stat::flips, 1); break;
+    case Flip::Outcome::deadline: device_.stats.add(Stat::flips_abandoned_deadline, 1); break;
+    case Flip::Outcome::capturing: device_.stats.add(Stat::flips_abandoned_capture, 1); break;
+    case Flip::Outcome::no_memory: device_.stats.add(Stat::flips_abandoned_memory, 1); break;
+    case Flip::Outcome::failed: device_.stats.add(Stat::flips_abandoned_error, 1); break;
+    case Flip::Outcome::unseen:
+      device_.stats.add(Stat::flips_abandoned_unseen, 1);
+      if (!told_unseen_) {
+        log_warn("nothing is moved: this program uses per-thread default streams, which only a "
+                 "driver with cuCtxRecordEvent (CUDA 12.5) lets us watch");
+      }
+      told_unseen_ = true;
+      break;
+  }
+}
+
+void Pager::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
+  const std::chrono::nanoseconds least = device_.options.quiesce_deadline;
+  if (outcome == Flip::Outcome::deadline) patience_ = std::min(patience_ * 2, least * most_patience);
+  if (outcome == Flip::Outcome::done) {
+    patience_ = std::clamp(drained_in * 2, least, least * most_patience);
+  }
+}
+
+void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least) {
+  const auto share = static_cast<std::int64_t>(device_.options.stall_share.value);
+  const std::chrono::nanoseconds rest = stall * (100 - share) / share;
+  next_flip_ = std::max(next_flip_, Clock::now() + std::max(rest, at_least));
+}
+
+}  // namespace vhbm

@@ -1,0 +1,66 @@
+// The thread that decides when to move: every few milliseconds it lets the policy rank the chunks, and
+// flips what is worth it. Invariant: over time the launch gate is closed for at most `stall_share`.
+// Locking: the device's lock for each round.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "runtime/allocator.h"
+#include "runtime/device.h"
+#include "runtime/flip.h"
+#include "runtime/gate.h"
+#include "runtime/residency.h"
+
+namespace vhbm {
+
+class Pager {
+ public:
+  // Without a planner nothing is moved.
+  Pager(Device& device, Allocator& allocator, Gate& gate, Planner planner);
+  ~Pager() { stop(); }
+  Pager(const Pager&) = delete;
+  Pager& operator=(const Pager&) = delete;
+
+  [[nodiscard]] Status start();
+  // Ends the thread; leaves it behind when it is stuck in the driver. In a forked child there is no
+  // such thread, and nothing is waited for.
+  void stop() noexcept;
+  // No thread uses this any more.
+  [[nodiscard]] bool ended() const noexcept { return !running_; }
+
+ private:
+  using Clock = Gate::Clock;
+
+  void run() noexcept;
+  void round();
+  void publish() noexcept;
+  // Frames and regions that could not be taken back earlier. False while copies are still in flight.
+  [[nodiscard]] bool clean_up();
+  [[nodiscard]] Plan make_plan();
+  void count(Flip::Outcome outcome);
+  // Keeps the gate open long enough after it was closed that stall_share holds.
+  void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least);
+  void learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in);
+
+  Device& device_;
+  Allocator& allocator_;
+  Gate& gate_;
+  const Planner planner_;
+  std::chrono::nanoseconds patience_;  // with a drain; learnt
+  Clock::time_point next_flip_{};
+  bool told_unseen_ = false;
+
+  std::thread thread_;
+  pid_t owner_ = 0;
+  bool running_ = false;  // as start() and stop() know
+  std::mutex mutex_;  // of the three below
+  std::condition_variable wake_;
+  bool stopping_ = false, ended_ = false;
+};
+
+}  // namespace vhbm

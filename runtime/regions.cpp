@@ -1,0 +1,116 @@
+// Index 0 is never given out: it is the page table's "no region".
+#include "runtime/regions.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+namespace vhbm {
+
+Regions::~Regions() {
+  if (heat_ != nullptr) munmap(heat_, most_regions * sizeof(Heat));
+}
+
+Status Regions::reserve() {
+  static_assert(most_regions - 1 <= PageTable::max_region);
+  void* memory = mmap(nullptr, most_regions * sizeof(Heat), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return {Errc::system_error, std::string("no memory for regions: ") + std::strerror(errno)};
+  }
+  heat_ = static_cast<Heat*>(memory);
+  by_index_.resize(1);
+  return {};
+}
+
+Region* Regions::add(std::unique_ptr<Region>& region) {
+  std::unique_lock lock(mutex_);
+  std::uint32_t index = 0;
+  if (!free_indices_.empty()) {
+    index = free_indices_.back();
+    free_indices_.pop_back();
+  } else if (by_index_.size() < most_regions) {
+    index = static_cast<std::uint32_t>(by_index_.size());
+    by_index_.emplace_back();
+  } else {
+    return nullptr;
+  }
+  region->index = index;
+  region->view.id = {next_id_++};
+  named(index, 0);
+  set_host_mapped(index, {});
+  by_index_[index] = std::move(region);
+  return by_index_[index].get();
+}
+
+void Regions::publish(Region* region) {
+  std::unique_lock lock(mutex_);
+  by_base_.emplace(region->view.base, region);
+  live_bytes_.fetch_add(region->view.size.value, std::memory_order_relaxed);
+}
+
+Region* Regions::withdraw_locked(std::map<DeviceAddress, Region*>::iterator found) {
+  Region* region = found->second;
+  by_base_.erase(found);
+  live_bytes_.fetch_sub(region->view.size.value, std::memory_order_relaxed);
+  return region;
+}
+
+Region* Regions::withdraw(DeviceAddress base) {
+  std::unique_lock lock(mutex_);
+  const auto found = by_base_.find(base);
+  return found == by_base_.end() ? nullptr : withdraw_locked(found);
+}
+
+std::vector<Region*> Regions::withdraw_all(CUcontext context) {
+  std::unique_lock lock(mutex_);
+  std::vector<Region*> withdrawn;
+  for (auto next = by_base_.begin(); next != by_base_.end();) {
+    const auto found = next++;
+    if (found->second->view.context == context) withdrawn.push_back(withdraw_locked(found));
+  }
+  return withdrawn;
+}
+
+void Regions::erase(Region* region) {
+  std::unique_lock lock(mutex_);
+  const std::uint32_t index = region->index;
+  by_index_[index].reset();
+  free_indices_.push_back(index);
+}
+
+Region* Regions::lookup(DeviceAddress inside) const {
+  const auto after = by_base_.upper_bound(inside);
+  if (after == by_base_.begin()) return nullptr;
+  Region* region = std::prev(after)->second;
+  return inside - region->view.base < region->view.size ? region : nullptr;
+}
+
+Region* Regions::region_at(DeviceAddress inside) const {
+  std::shared_lock lock(mutex_);
+  return lookup(inside);
+}
+
+std::optional<RegionView> Regions::find(DeviceAddress inside) const {
+  std::shared_lock lock(mutex_);
+  const Region* region = lookup(inside);
+  if (region == nullptr) return std::nullopt;
+  return region->view;
+}
+
+std::vector<Region*> Regions::live() const {
+  std::shared_lock lock(mutex_);
+  std::vector<Region*> regions;
+  regions.reserve(by_base_.size());
+  for (const auto& [base, region] : by_base_) regions.push_back(region);
+  return regions;
+}
+
+std::size_t Regions::count() const {
+  std::shared_lock lock(mutex_);
+  return by_base_.size();
+}
+
+}  // namespace vhbm

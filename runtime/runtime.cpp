@@ -1,0 +1,162 @@
+// Ties the device, its allocator and its pager together; the hot functions are here, and touch nothing
+// but the page table, a region's heat and a counter.
+#include "runtime/runtime.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+
+#include "runtime/allocator.h"
+#include "runtime/context_scope.h"
+#include "runtime/device.h"
+#include "runtime/log.h"
+#include "runtime/pager.h"
+
+namespace vhbm {
+
+class Runtime::Impl {
+ public:
+  Impl(std::unique_ptr<Device> started, Planner planner)
+      : device(std::move(started)), allocator(*device), pager(*device, allocator, gate, planner) {}
+
+  const std::unique_ptr<Device> device;
+  Gate gate;
+  Allocator allocator;
+  Pager pager;
+  const pid_t owner = getpid();
+};
+
+Runtime::Runtime() = default;
+
+Runtime::~Runtime() {
+  stop();
+  // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver to
+  // give anything back to.
+  if (impl_ != nullptr && (!impl_->pager.ended() || getpid() != impl_->owner)) (void)impl_.release();
+}
+
+Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
+                                                Planner planner) {
+  try {
+    if (!set_log_level(options.log)) {
+      log_warn("VHBM_LOG={} is not accepted: expected trace, debug, info, warn, error or off",
+               options.log);
+    }
+    auto device = Device::start(driver, options);
+    if (!device.ok()) return device.status();
+    std::unique_ptr<Runtime> runtime(new Runtime);
+    runtime->window_begin_ = (*device)->space.begin().value;
+    runtime->window_size_ = (*device)->space.size().value;
+    runtime->impl_ = std::make_unique<Impl>(std::move(*device), planner);
+    runtime->gate_ = &runtime->impl_->gate;
+    if (Status status = runtime->impl_->pager.start(); !status.ok()) return status;
+    return runtime;
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::system_error, "no memory to start with");
+  }
+}
+
+Result<DeviceAddress> Runtime::allocate(Bytes size) {
+  try {
+    return impl_->allocator.allocate(size);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the region's own records");
+  }
+}
+
+Status Runtime::free(DeviceAddress base) { return impl_->allocator.free(base); }
+
+MemoryInfo Runtime::memory_info() const {
+  const Device& device = *impl_->device;
+  const Frames::Limits& limits = device.frames->limits();
+  Bytes total = device.options.hbm_limit.is_automatic() ? device.total : limits.hbm;
+  Bytes usable = limits.hbm;
+  if (device.options.report == Report::virtual_memory) {
+    total += limits.host;
+    usable += limits.host;
+  }
+  const Bytes live = device.regions.live_bytes() + device.frames->native();
+  return {saturating_minus(usable, live), total};
+}
+
+std::optional<RegionView> Runtime::find(DeviceAddress address) const {
+  return owns(address) ? impl_->device->regions.find(address) : std::nullopt;
+}
+
+void Runtime::native_allocated(Bytes size) {
+  Device& device = *impl_->device;
+  device.frames->native_allocated(size);
+  if (!device.frames->over_limit()) return;
+  // Pooled frames make room at once; when that is not enough the pager evicts. A flip under way is not
+  // waited for: its end trims as well.
+  if (std::unique_lock lock(device.lock, std::try_to_lock); lock) device.frames->trim();
+}
+
+void Runtime::native_freed(Bytes size) { impl_->device->frames->native_freed(size); }
+
+void Runtime::context_created(CUcontext context) { impl_->device->drain.context_created(context); }
+
+void Runtime::context_destroyed(CUcontext context) {
+  Device& device = *impl_->device;
+  ContextScope scope(device.driver, context);
+  if (scope.result() == CUDA_SUCCESS) (void)device.driver.cuCtxSynchronize();
+  impl_->allocator.free_all(context);
+  std::lock_guard lock(device.lock);
+  device.copier.context_destroyed(context);
+  device.drain.context_destroyed(context);
+}
+
+void Runtime::stream_created(CUcontext context, CUstream stream) {
+  impl_->device->drain.stream_created(context, stream);
+}
+
+void Runtime::stream_destroyed(CUstream stream) { impl_->device->drain.stream_destroyed(stream); }
+
+void Runtime::capture_began() { impl_->device->drain.capture_began(); }
+
+void Runtime::capture_ended() { impl_->device->drain.capture_ended(); }
+
+void Runtime::touched(DeviceAddress address, Bytes length) noexcept {
+  if (!owns(address) || length.value == 0) return;
+  Device& device = *impl_->device;
+  const Epoch now = device.now.load(std::memory_order_relaxed);
+  const std::uint32_t stride = device.pages_per_chunk();
+  const std::uint64_t left_in_window = window_begin_ + window_size_ - address.value;
+  const DeviceAddress last = address + Bytes{std::min(length.value, left_in_window) - 1};
+  const std::uint32_t end = device.page_of(last).value;
+  std::uint64_t in_place = 0;
+  for (std::uint32_t page = device.page_of(address).value / stride * stride; page <= end;
+       page += stride) {
+    device.pages.touch({page}, now);
+    if (device.pages.state({page}) == PageState::host_mapped) ++in_place;
+  }
+  if (in_place == 0) return;
+  const std::uint64_t bytes = std::min(length.value, in_place * stride * base_page.value);
+  device.stats.add(Stat::named_in_place_bytes, bytes);
+}
+
+void Runtime::named(DeviceAddress address) noexcept {
+  if (!owns(address)) return;
+  Device& device = *impl_->device;
+  const std::uint32_t region = device.pages.region(device.page_of(address));
+  if (region == PageTable::no_region) return;
+  device.regions.named(region, device.now.load(std::memory_order_relaxed));
+  const Bytes in_place = device.regions.host_mapped(region);
+  if (in_place.value != 0) device.stats.add(Stat::named_in_place_bytes, in_place.value);
+}
+
+void Runtime::launched() noexcept { impl_->device->launches.add_one(); }
+
+void Runtime::per_thread_stream_used() noexcept { impl_->device->drain.per_thread_stream_used(); }
+
+void Runtime::stop() noexcept {
+  if (impl_ == nullptr) return;
+  impl_->pager.stop();
+  if (getpid() == impl_->owner) return;
+  // The parent's flip may have been under way: nobody here would open the gate again.
+  gate_->open();
+  impl_->device->stats.unshare_in_child();
+}
+
+}  // namespace vhbm

@@ -1,0 +1,36 @@
+// The reader's side of the shared statistics, for the command line. Needs nothing of the runtime but
+// its table. Locking: none; values are read one by one and may be a moment apart.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/stats.h"
+
+namespace vhbm {
+
+struct StatsSnapshot {
+  pid_t pid = 0;
+  std::int64_t started_at = 0;
+  std::string command;
+  std::array<std::uint64_t, stat_count> values{};
+
+  [[nodiscard]] std::uint64_t operator[](Stat stat) const {
+    return values[static_cast<std::size_t>(stat)];
+  }
+  // One line a statistic: name, value in a readable unit, what it says.
+  [[nodiscard]] std::string to_text() const;
+  // One object; values in bytes, nanoseconds and counts.
+  [[nodiscard]] std::string to_json() const;
+};
+
+// Every living process under `directory`, by process id; files of dead ones are skipped, and those of
+// another version of the table are named in `unreadable`.
+[[nodiscard]] std::vector<StatsSnapshot> read_live_stats(const std::string& directory,
+                                                         std::vector<std::string>* unreadable = nullptr);
+
+}  // namespace vhbm
