@@ -59,6 +59,11 @@ bool Context::idle() const {
   return std::all_of(streams.begin(), streams.end(), [](const auto& s) { return s->idle(); });
 }
 
+OperationPtr Context::record_everything() {
+  if (recorder_ == nullptr) recorder_ = create_stream(StreamKind::non_blocking, 0);
+  return recorder_->submit(EmptyWork{}, pending());
+}
+
 std::vector<OperationPtr> Context::pending() const {
   std::vector<OperationPtr> operations;
   for (const auto& stream : streams) {
@@ -98,6 +103,7 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   });
   streams.clear();
   per_thread_.clear();
+  recorder_ = nullptr;
   for (const auto& stream : ending)
     machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
   device->heap.release_all(this);

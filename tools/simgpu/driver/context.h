@@ -31,6 +31,9 @@ class Context {
   bool idle() const;
   // Waits until everything submitted before this call has ended. Releases the lock meanwhile.
   void synchronize(std::unique_lock<std::mutex>& lock);
+  // Records an event of everything in flight. One stream carries these: whatever an earlier record
+  // waits for, a later one waits for too, so standing in line delays none.
+  OperationPtr record_everything();
   // The last operation of each stream that is not done: what an event of the context captures.
   std::vector<OperationPtr> pending() const;
   std::vector<OperationPtr> pending_blocking() const;
@@ -58,6 +61,7 @@ class Context {
 
  private:
   std::unordered_map<std::thread::id, std::shared_ptr<Stream>> per_thread_;
+  std::shared_ptr<Stream> recorder_;
 };
 
 // The calling thread's current context, or null.

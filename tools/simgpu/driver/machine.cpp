@@ -26,9 +26,11 @@ void write_summary() {
   }
   std::fprintf(file,
                "{\"hbm_bytes\": %llu, \"peak_hbm_bytes\": %llu, \"peak_host_bytes\": %llu, "
+               "\"peak_pinned_bytes\": %llu, "
                "\"kernels\": %llu, \"graph_launches\": %llu, \"copied_bytes\": %llu}\n",
                (unsigned long long)budget, (unsigned long long)peak,
                (unsigned long long)instance->host_pool.peak(),
+               (unsigned long long)instance->host_memory.peak(),
                (unsigned long long)statistics().kernels.load(),
                (unsigned long long)statistics().graph_launches.load(),
                (unsigned long long)statistics().copied_bytes.load());

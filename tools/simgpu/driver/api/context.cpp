@@ -245,11 +245,8 @@ CUresult cuCtxRecordEvent(CUcontext handle, CUevent event_handle) {
     stream->capture->valid = false;
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
-  // A stream of its own, that nothing else waits in, carries the record.
-  auto stream = context->create_stream(StreamKind::non_blocking, 0);
   event->capture = nullptr;
-  event->recorded = stream->submit(EmptyWork{}, context->pending());
-  stream->finish();
+  event->recorded = context->record_everything();
   return CUDA_SUCCESS;
 }
 }

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 namespace simgpu {
 namespace {
 
@@ -21,6 +23,7 @@ CUresult HostMemory::allocate(std::size_t size, unsigned flags, Context* context
       mmap(nullptr, rounded(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
   used_ += rounded(size);
+  peak_ = std::max(peak_, used_);
   ranges_[static_cast<char*>(memory)] = {size, flags, false, context, next_host_id++};
   *out = memory;
   return CUDA_SUCCESS;

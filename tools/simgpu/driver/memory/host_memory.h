@@ -33,10 +33,10 @@ class HostMemory {
   CUresult remove_registered(void* address);
 
   const HostRange* find(const void* address, const void** base) const;
-  std::size_t used() const { return used_; }
+  std::size_t peak() const { return peak_; }
 
  private:
-  std::size_t budget_, used_ = 0;
+  std::size_t budget_, used_ = 0, peak_ = 0;
   std::map<const char*, HostRange> ranges_;
 };
 
