@@ -1,6 +1,6 @@
-// Two queues, the longest unused resident chunks and the most recently used host-mapped ones, are taken
-// from at the front for as long as a swap gains recency. A tie is left as it is, so chunks of one region
-// that was named as a whole do not chase each other.
+// Two queues, the longest unused resident chunks and the most recently used host-mapped ones, are
+// taken from at the front for as long as a swap gains recency. A tie is left as it is, so chunks of
+// one region that was named as a whole do not chase each other.
 #include "policies/lru.h"
 
 #include <algorithm>

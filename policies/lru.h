@@ -1,5 +1,5 @@
-// Least recently used: good where recent use foretells the next, poor where uses come in a cycle that is
-// larger than HBM.
+// Least recently used: good where recent use foretells the next, poor where uses come in a cycle
+// that is larger than HBM.
 #pragma once
 
 #include "runtime/residency.h"

@@ -1,5 +1,6 @@
-// The registry of policies: each a pure function from a situation to a plan. The same values give the
-// same answer; no driver, no lock, no clock. To add one, write the function and its row in policies.def.
+// The registry of policies: each a pure function from a situation to a plan. The same values give
+// the same answer; no driver, no lock, no clock. To add one, write the function and its row in
+// policies.def.
 #pragma once
 
 #include <span>

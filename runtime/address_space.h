@@ -1,5 +1,5 @@
-// Carves ranges out of one reserved window, first fit, and takes them back. Pure bookkeeping: no driver.
-// Invariant: free ranges are disjoint and never adjacent. Locking: the owner's.
+// Carves ranges out of one reserved window, first fit, and takes them back. Pure bookkeeping: no
+// driver. Invariant: free ranges are disjoint and never adjacent. Locking: the owner's.
 #pragma once
 
 #include <map>
@@ -16,8 +16,8 @@ class AddressSpace {
   AddressSpace() = default;
   AddressSpace(DeviceAddress begin, Bytes size);
 
-  // The lowest free range of `size` at a multiple of `alignment` (a power of two), both rounded up to
-  // base pages; nullopt when no free range is large enough.
+  // The lowest free range of `size` at a multiple of `alignment` (a power of two), both rounded up
+  // to base pages; nullopt when no free range is large enough.
   [[nodiscard]] std::optional<DeviceAddress> carve(Bytes size, Bytes alignment);
   // `size` as it was carved. The range may be carved again at once.
   void give_back(DeviceAddress begin, Bytes size);

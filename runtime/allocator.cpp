@@ -1,5 +1,5 @@
-// Frames are taken from HBM first and from the host next; what is kept for promotions comes last, for
-// an allocation is only refused when both limits are reached.
+// Frames are taken from HBM first and from the host next; what is kept for promotions comes last,
+// for an allocation is only refused when both limits are reached.
 #include "runtime/allocator.h"
 
 #include "runtime/context_scope.h"
@@ -163,7 +163,8 @@ void Allocator::take_apart(Region& region) {
   const DeviceAddress base = region.view.base;
   const Bytes size = region.mapped_size();
   if (!device_.mapper->unmap(base, size).ok()) {
-    // Its frames and addresses stay taken: reusing what may still be mapped is the only unsafe way out.
+    // Its frames and addresses stay taken: reusing what may still be mapped is the only unsafe way
+    // out.
     log_warn("a freed region of {} bytes could not be unmapped and is lost", size.value);
     return;
   }

@@ -16,8 +16,8 @@ class Allocator {
   [[nodiscard]] Status free(DeviceAddress base);
   // The context's regions, after its work ended.
   void free_all(CUcontext context);
-  // What free() could not take apart while a stream was being captured. The caller holds the device's
-  // lock, and no GPU work that was submitted before those frees is in flight.
+  // What free() could not take apart while a stream was being captured. The caller holds the
+  // device's lock, and no GPU work that was submitted before those frees is in flight.
   void empty_graveyard();
 
  private:

@@ -33,6 +33,8 @@ CUresult Copier::copy(DeviceAddress to, DeviceAddress from, Bytes size) {
   return driver_.cuMemcpyAsync(to.value, from.value, size.value, stream_);
 }
 
-CUresult Copier::poll() { return driver_.cuStreamQuery(stream_); }
+CUresult Copier::poll() {
+  return driver_.cuStreamQuery(stream_);
+}
 
 }  // namespace vhbm

@@ -1,5 +1,5 @@
-// The pager's own copy stream. Copies are queued and polled for, never waited for by a blocking call.
-// Locking: the pager's lock.
+// The pager's own copy stream. Copies are queued and polled for, never waited for by a blocking
+// call. Locking: the pager's lock.
 #pragma once
 
 #include <cuda.h>

@@ -1,5 +1,5 @@
-// Start-up of a device: who it is, its window, its frames, its statistics. Whatever is missing makes
-// start() refuse, so that the process runs unvirtualised.
+// Start-up of a device: who it is, its window, its frames, its statistics. Whatever is missing
+// makes start() refuse, so that the process runs unvirtualised.
 #include "runtime/device.h"
 
 #include <algorithm>
@@ -25,8 +25,10 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
   std::unique_ptr<Device> device(new Device(driver, options));
   RelaxedCapture relaxed(driver);
   if (Status status = device->identify(); !status.ok()) return status;
-  if (Status status = device->reserve_window(); !status.ok()) return status;
+  // Frames first: their own addresses have a fixed size, while the window makes do with what is
+  // left.
   if (Status status = device->make_frames(); !status.ok()) return status;
+  if (Status status = device->reserve_window(); !status.ok()) return status;
   device->share_stats();
   return device;
 }
@@ -125,13 +127,15 @@ Status Device::make_frames() {
   }
   const Bytes chunk = options.chunk_size.resolve({}, base_page);
   const Bytes host = available_host_memory();
-  const Bytes hbm_default = std::min(saturating_minus(total, native_reserve(total)), Bytes{free_now});
+  const Bytes hbm_default =
+      std::min(saturating_minus(total, native_reserve(total)), Bytes{free_now});
   Frames::Limits limits;
   limits.hbm = std::min(options.hbm_limit.resolve(total, hbm_default), total);
   limits.host = options.host_limit.resolve(host, {host.value / 2});
   const Bytes most_spare = options.flip_size.resolve(limits.hbm, mib(64));
   const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
-  if (limits.host >= chunk) limits.hbm_spare = {std::max(spare, chunk).value / chunk.value * chunk.value};
+  if (limits.host >= chunk)
+    limits.hbm_spare = {std::max(spare, chunk).value / chunk.value * chunk.value};
 
   int node = -1;
   if (driver.cuDeviceGetAttribute(&node, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, ordinal) !=
@@ -149,12 +153,13 @@ Status Device::make_frames() {
     log_info("host_limit is below one chunk: nothing can leave HBM");
     return {};
   }
-  // What the driver says it can do is not reliable: only a frame that could be made and mapped counts.
+  // What the driver says it can do is not reliable: only a frame that could be made and mapped
+  // counts.
   auto probe = frames->take(Tier::host);
   if (!probe.ok()) {
-    return {Errc::unsupported, "no host memory can be mapped to this GPU: " +
-                                   probe.status().message() +
-                                   "; in a container, allow SYS_NICE and check its memory limit"};
+    return {Errc::unsupported,
+            "no host memory can be mapped to this GPU: " + probe.status().message() +
+                "; in a container, allow SYS_NICE and check its memory limit"};
   }
   const Status mapped = frames->ensure_alias(*probe);
   frames->give_back(*probe);

@@ -1,6 +1,7 @@
-// Everything that allocation, free and flips share about one device. Built bottom up by Device::start.
-// Invariant: frames, mappings, page states and regions' frames change only under `lock`. Locking:
-// `lock` is taken before any lock of a member; never while waiting for the application.
+// Everything that allocation, free and flips share about one device. Built bottom up by
+// Device::start. Invariant: frames, mappings, page states and regions' frames change only under
+// `lock`. Locking: `lock` is taken before any lock of a member; never while waiting for the
+// application.
 #pragma once
 
 #include <cuda.h>

@@ -1,5 +1,6 @@
-// Streams, the null stream and the events of destroyed streams are asked one by one; where the driver
-// has cuCtxRecordEvent, one event a context says it for everything, per-thread streams included.
+// Streams, the null stream and the events of destroyed streams are asked one by one; where the
+// driver has cuCtxRecordEvent, one event a context says it for everything, per-thread streams
+// included.
 #include "runtime/drain.h"
 
 #include <algorithm>
@@ -119,9 +120,11 @@ Drain::State Drain::poll() {
 Drain::State Drain::poll(Context& context) {
   ContextScope scope(driver_, context.handle);
   if (scope.result() != CUDA_SUCCESS) return judge(scope.result());
-  if (const State state = judge(driver_.cuStreamQuery(nullptr)); state != State::quiet) return state;
+  if (const State state = judge(driver_.cuStreamQuery(nullptr)); state != State::quiet)
+    return state;
   for (CUstream stream : context.streams) {
-    if (const State state = judge(driver_.cuStreamQuery(stream)); state != State::quiet) return state;
+    if (const State state = judge(driver_.cuStreamQuery(stream)); state != State::quiet)
+      return state;
   }
   while (!context.left_behind.empty()) {
     const State state = judge(driver_.cuEventQuery(context.left_behind.back()));

@@ -1,7 +1,7 @@
 // Knows all GPU work of this process that could reach a region, and tells when none is in flight.
 // Invariant: nothing here ever blocks on the GPU, and nothing touches a stream while one is being
-// captured. Locking: one mutex of its own, held for short driver calls; captures and per-thread streams
-// are atomics.
+// captured. Locking: one mutex of its own, held for short driver calls; captures and per-thread
+// streams are atomics.
 #pragma once
 
 #include <cuda.h>

@@ -22,10 +22,10 @@ struct Driver {
   [[nodiscard]] bool load(Resolve&& resolve, const char** missing = nullptr) {
     const char* first_missing = nullptr;
     enum Need { required, optional };
-#define DRIVER(need, symbol)                                                    \
-  symbol = reinterpret_cast<decltype(symbol)>(resolve(#symbol));                \
-  if (symbol == nullptr && (need) == required && first_missing == nullptr) {    \
-    first_missing = #symbol;                                                    \
+#define DRIVER(need, symbol)                                                 \
+  symbol = reinterpret_cast<decltype(symbol)>(resolve(#symbol));             \
+  if (symbol == nullptr && (need) == required && first_missing == nullptr) { \
+    first_missing = #symbol;                                                 \
   }
 #include "runtime/driver.def"
 #undef DRIVER

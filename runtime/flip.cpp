@@ -34,9 +34,15 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
           outcome = Outcome::failed;
         }
         break;
-      case Quiesce::Outcome::deadline: outcome = Outcome::deadline; break;
-      case Quiesce::Outcome::capturing: outcome = Outcome::capturing; break;
-      case Quiesce::Outcome::unseen: outcome = Outcome::unseen; break;
+      case Quiesce::Outcome::deadline:
+        outcome = Outcome::deadline;
+        break;
+      case Quiesce::Outcome::capturing:
+        outcome = Outcome::capturing;
+        break;
+      case Quiesce::Outcome::unseen:
+        outcome = Outcome::unseen;
+        break;
       case Quiesce::Outcome::failed:
         outcome = Outcome::failed;
         device_.stats.add(Stat::driver_errors, 1);
@@ -162,7 +168,8 @@ bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageSt
   }
   Region& region = *moves[first].region;
   switch (device_.mapper->replace(moves[first].address(), from, to, region.chunk_size)) {
-    case Mapper::Switched::yes: break;
+    case Mapper::Switched::yes:
+      break;
     case Mapper::Switched::restored:
       log_warn("{} chunks could not be switched and stay where they were", count);
       return false;

@@ -4,9 +4,10 @@
 //   copy        promotions, then evictions                               old frames stay mapped
 //   switch      unmap, map, set access, run by run                       restored on an error
 //   reopen, and give back what is not mapped any more
-// Promotions come first: they need only the spare HBM frames, and free the host frames that evictions
-// go to. Invariant: at every moment each chunk is mapped to a frame that holds the application's
-// bytes, or the gate is closed. Locking: the caller holds the device's lock throughout.
+// Promotions come first: they need only the spare HBM frames, and free the host frames that
+// evictions go to. Invariant: at every moment each chunk is mapped to a frame that holds the
+// application's bytes, or the gate is closed. Locking: the caller holds the device's lock
+// throughout.
 #pragma once
 
 #include <chrono>
@@ -53,8 +54,8 @@ class Flip {
   // Copies and switches one direction. False after a failure that forbids to go on.
   [[nodiscard]] bool move_all(Moves& moves, PageState during, PageState after);
   [[nodiscard]] bool copy(const Moves& moves);
-  [[nodiscard]] bool switch_run(Moves& moves, std::size_t first, std::size_t count, PageState during,
-                                PageState after);
+  [[nodiscard]] bool switch_run(Moves& moves, std::size_t first, std::size_t count,
+                                PageState during, PageState after);
   // Chunks that did not move go back to the state they came from; frames to their pools.
   void settle(Moves& moves, PageState during, PageState before);
   void account(const Moves& moves);

@@ -30,8 +30,7 @@ Frames::~Frames() {
 }
 
 std::size_t Frames::capacity(Tier tier) const {
-  const Bytes left =
-      tier == Tier::host ? limits_.host : saturating_minus(limits_.hbm, native());
+  const Bytes left = tier == Tier::host ? limits_.host : saturating_minus(limits_.hbm, native());
   return left.value / frame_size_.value;
 }
 
@@ -72,11 +71,9 @@ Result<Frame*> Frames::make(Tier tier) {
   } else {
     properties.location = {CU_MEM_LOCATION_TYPE_HOST_NUMA, numa_node_};
   }
-  auto frame = std::make_unique<Frame>();
-  frame->tier = tier;
+  CUmemGenericAllocationHandle handle = 0;
   const auto begin = std::chrono::steady_clock::now();
-  const CUresult result =
-      driver_.cuMemCreate(&frame->handle, frame_size_.value, &properties, 0);
+  const CUresult result = driver_.cuMemCreate(&handle, frame_size_.value, &properties, 0);
   if (tier == Tier::host) {
     const std::chrono::nanoseconds spent = std::chrono::steady_clock::now() - begin;
     stats_.add(Stat::host_growth_ns, static_cast<std::uint64_t>(spent.count()));
@@ -87,7 +84,11 @@ Result<Frame*> Frames::make(Tier tier) {
   }
   pool(tier).made.fetch_add(1, std::memory_order_relaxed);
   publish();
-  return frame.release();
+  if (unused_records_.empty()) return &records_.emplace_back(Frame{handle, tier, {}});
+  Frame* frame = unused_records_.back();
+  unused_records_.pop_back();
+  *frame = {handle, tier, {}};
+  return frame;
 }
 
 void Frames::give_back(Frame* frame) {
@@ -114,7 +115,7 @@ void Frames::release(Frame* frame) {
   }
   if (driver_.cuMemRelease(frame->handle) != CUDA_SUCCESS) stats_.add(Stat::driver_errors, 1);
   pool(frame->tier).made.fetch_sub(1, std::memory_order_relaxed);
-  delete frame;
+  unused_records_.push_back(frame);
 }
 
 Bytes Frames::native() const noexcept {

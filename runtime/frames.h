@@ -7,7 +7,7 @@
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
+#include <deque>
 #include <vector>
 
 #include "runtime/address_space.h"
@@ -54,8 +54,8 @@ class Frames {
   // `available` in HBM without those kept for promotions.
   [[nodiscard]] std::size_t available_hbm_beyond_spare() const;
   [[nodiscard]] std::size_t spare() const { return limits_.hbm_spare.value / frame_size_.value; }
-  // Frames that regions have to give up before hbm_limit holds again, and before promotions find the
-  // spare ones again (as far as the host has room for them).
+  // Frames that regions have to give up before hbm_limit holds again, and before promotions find
+  // the spare ones again (as far as the host has room for them).
   [[nodiscard]] std::size_t owed() const;
 
   void native_allocated(Bytes size) noexcept;
@@ -90,6 +90,8 @@ class Frames {
   const Bytes frame_size_;
   const Limits limits_;
   AddressSpace aliases_;
+  std::deque<Frame> records_;  // of all frames, whoever uses them; addresses stay
+  std::vector<Frame*> unused_records_;
   Pool hbm_, host_;
   std::atomic<std::uint64_t> native_{0};
 };

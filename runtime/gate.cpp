@@ -1,5 +1,5 @@
-// The gate's slow paths: a thread's first pass, waiting, and closing. Slots outlive both their thread
-// and their gate: the gate and every thread that has a slot share the set they live in.
+// The gate's slow paths: a thread's first pass, waiting, and closing. Slots outlive both their
+// thread and their gate: the gate and every thread that has a slot share the set they live in.
 #include "runtime/gate.h"
 
 #include <pthread.h>
@@ -56,8 +56,9 @@ class Gate::Slots {
   std::atomic<Slot*> all_{nullptr};
 };
 
-// The slots of one thread, one for each gate it passed. A pthread key rather than a thread_local, since
-// other thread_locals' destructors may still submit work: the key's destructor then runs once more.
+// The slots of one thread, one for each gate it passed. A pthread key rather than a thread_local,
+// since other thread_locals' destructors may still submit work: the key's destructor then runs once
+// more.
 struct ThreadSlots {
   struct Entry {
     std::uint64_t gate;
@@ -116,7 +117,8 @@ Gate::~Gate() = default;
 Gate::Slot* Gate::slot_of_this_thread() noexcept {
   Slot* slot = ThreadSlots::find_or_take(id_, slots_);
   if (slot == nullptr) {
-    // The application must go on; so the gate lets this thread through unseen and never closes again.
+    // The application must go on; so the gate lets this thread through unseen and never closes
+    // again.
     static thread_local Slot unseen;
     slots_->incomplete.store(true);
     return &unseen;

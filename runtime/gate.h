@@ -1,10 +1,11 @@
 // The launch gate: everything that submits GPU work passes it, and a flip closes it.
-// Invariant: once close() returned true and until open(), no thread holds a Pass. Locking: passing an
-// open gate is one atomic exchange on a cache line of the thread's own; only a thread's first pass of a
-// gate allocates. One closer at a time.
+// Invariant: once close() returned true and until open(), no thread holds a Pass. Locking: passing
+// an open gate is one atomic exchange on a cache line of the thread's own; only a thread's first
+// pass of a gate allocates. One closer at a time.
 //
-// A thread announces itself and then looks whether the gate is closed; the closer closes and then looks
-// who is announced. Both in sequentially consistent order, so at least one of the two sees the other.
+// A thread announces itself and then looks whether the gate is closed; the closer closes and then
+// looks who is announced. Both in sequentially consistent order, so at least one of the two sees
+// the other.
 #pragma once
 
 #include <atomic>
@@ -59,8 +60,8 @@ class Gate {
     return Pass(slot);
   }
 
-  // Holds new submitters back and waits for those inside to leave. False, and open again, when one is
-  // still inside at `deadline`. Must not be called by a thread that is inside.
+  // Holds new submitters back and waits for those inside to leave. False, and open again, when one
+  // is still inside at `deadline`. Must not be called by a thread that is inside.
   [[nodiscard]] bool close(Clock::time_point deadline) noexcept;
   void open() noexcept;
 

@@ -1,5 +1,6 @@
-// Reads /proc/meminfo and the cgroup (version 2, else 1) that /proc/self/cgroup names. In a container
-// the named path may not exist under the mount; the mount's root then is the container's own cgroup.
+// Reads /proc/meminfo and the cgroup (version 2, else 1) that /proc/self/cgroup names. In a
+// container the named path may not exist under the mount; the mount's root then is the container's
+// own cgroup.
 #include "runtime/host_memory.h"
 
 #include <algorithm>
@@ -56,7 +57,8 @@ std::uint64_t left_in_cgroups(const std::string& root) {
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    std::string controllers = line.substr(first, second - first + 1);
+    std::replace(controllers.begin(), controllers.end(), ':', ',');
     std::string path = line.substr(second + 1);
     if (path == "/") path.clear();
     const std::string mount = root + "/sys/fs/cgroup";

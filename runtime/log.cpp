@@ -11,9 +11,9 @@ namespace vhbm {
 namespace {
 
 constexpr const char* level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
-constexpr spdlog::level::level_enum spdlog_levels[] = {
-    spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
-    spdlog::level::warn,  spdlog::level::err,   spdlog::level::off};
+constexpr spdlog::level::level_enum spdlog_levels[] = {spdlog::level::trace, spdlog::level::debug,
+                                                       spdlog::level::info,  spdlog::level::warn,
+                                                       spdlog::level::err,   spdlog::level::off};
 
 spdlog::logger& logger() {
   static spdlog::logger* const made = [] {

@@ -1,5 +1,5 @@
-// The runtime's log: a few lines on stderr, each saying what happened, where, and what to do. Never on
-// a hot path. Locking: one line is written at once; any thread may log.
+// The runtime's log: a few lines on stderr, each saying what happened, where, and what to do. Never
+// on a hot path. Locking: one line is written at once; any thread may log.
 #pragma once
 
 #include <fmt/format.h>

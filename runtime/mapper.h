@@ -1,7 +1,6 @@
-// Maps frames into reserved addresses, in runs: one map call a frame, one access call a run, one unmap
-// call a run, since access and unmap cost more than a map does.
-// Invariant: after a failure the range is as it was before, unless the answer says `broken`.
-// Locking: the pager's lock.
+// Maps frames into reserved addresses, in runs: one map call a frame, one access call a run, one
+// unmap call a run, since access and unmap cost more than a map does. Invariant: after a failure
+// the range is as it was before, unless the answer says `broken`. Locking: the pager's lock.
 #pragma once
 
 #include <cuda.h>

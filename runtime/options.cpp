@@ -10,8 +10,10 @@ namespace vhbm {
 namespace {
 
 std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())))
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -44,7 +46,8 @@ const char* parse(std::string_view text, bool& value) {
 const char* parse(std::string_view text, Size& value) {
   const auto size = parse_size(text);
   if (size) value = *size;
-  return size ? nullptr : "a size such as 8GiB, 512MiB or 4096 (bytes), a share such as 75%, or auto";
+  return size ? nullptr
+              : "a size such as 8GiB, 512MiB or 4096 (bytes), a share such as 75%, or auto";
 }
 
 const char* parse(std::string_view text, Report& value) {
@@ -86,8 +89,7 @@ std::string variable_of(const char* option) {
 }
 
 Status refuse(const std::string& variable, const char* value, const char* accepted) {
-  return {Errc::invalid_value,
-          variable + "=" + value + " is not accepted: expected " + accepted};
+  return {Errc::invalid_value, variable + "=" + value + " is not accepted: expected " + accepted};
 }
 
 // What a single option's type cannot say.
@@ -114,7 +116,7 @@ std::optional<Size> parse_size(std::string_view text) {
   static constexpr struct {
     const char* suffix;
     int shift;
-  } units[] = {{"", 0},    {"b", 0},    {"k", 10},   {"kib", 10}, {"m", 20},
+  } units[] = {{"", 0},     {"b", 0},  {"k", 10},   {"kib", 10}, {"m", 20},
                {"mib", 20}, {"g", 30}, {"gib", 30}, {"t", 40},   {"tib", 40}};
   const std::string suffix = lower(text);
   for (const auto& unit : units) {
@@ -128,11 +130,11 @@ std::optional<Size> parse_size(std::string_view text) {
 
 Result<Options> Options::from_environment(const Lookup& lookup) {
   Options options;
-#define OPTION(type, name, initial, text)                                       \
-  if (const char* value = lookup(variable_of(#name).c_str()); value != nullptr) { \
+#define OPTION(type, name, initial, text)                                                  \
+  if (const char* value = lookup(variable_of(#name).c_str()); value != nullptr) {          \
     if (const char* accepted = parse(trimmed(value), options.name); accepted != nullptr) { \
-      return refuse(variable_of(#name), value, accepted);                       \
-    }                                                                           \
+      return refuse(variable_of(#name), value, accepted);                                  \
+    }                                                                                      \
   }
 #include "runtime/options.def"
 #undef OPTION
@@ -143,7 +145,8 @@ Result<Options> Options::from_environment(const Lookup& lookup) {
 }
 
 Result<Options> Options::from_environment() {
-  return from_environment([](const char* variable) -> const char* { return std::getenv(variable); });
+  return from_environment(
+      [](const char* variable) -> const char* { return std::getenv(variable); });
 }
 
 }  // namespace vhbm

@@ -1,6 +1,6 @@
-// What a user may set, as one struct that the table in options.def makes. Parsing is pure: it is given
-// a look-up function, so that tests need no environment, and every refusal names the variable, the
-// value and what is accepted.
+// What a user may set, as one struct that the table in options.def makes. Parsing is pure: it is
+// given a look-up function, so that tests need no environment, and every refusal names the
+// variable, the value and what is accepted.
 #pragma once
 
 #include <chrono>
@@ -57,13 +57,14 @@ struct Options {
   using Lookup = std::function<const char*(const char* variable)>;
 
   // Each option from VHBM_<NAME>, else its default.
-  //   Errc::invalid_value  the message names variable, value and what is accepted: run unvirtualised
+  //   Errc::invalid_value  the message names variable, value and what is accepted: run
+  //   unvirtualised
   [[nodiscard]] static Result<Options> from_environment(const Lookup& lookup);
   [[nodiscard]] static Result<Options> from_environment();
 };
 
-// "8GiB", "1.5 GiB", "512M", "4096", "75%", "auto": a plain number is bytes; k, M, G, T and KiB, MiB,
-// GiB, TiB are powers of 1024. nullopt for anything else.
+// "8GiB", "1.5 GiB", "512M", "4096", "75%", "auto": a plain number is bytes; k, M, G, T and KiB,
+// MiB, GiB, TiB are powers of 1024. nullopt for anything else.
 [[nodiscard]] std::optional<Size> parse_size(std::string_view text);
 
 }  // namespace vhbm

@@ -18,7 +18,8 @@ Status PageTable::reserve(Bytes window) {
   void* memory = mmap(nullptr, count * sizeof(Entry), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    return {Errc::system_error, std::string("no memory for the page table: ") + std::strerror(errno)};
+    return {Errc::system_error,
+            std::string("no memory for the page table: ") + std::strerror(errno)};
   }
   entries_ = static_cast<Entry*>(memory);
   count_ = count;

@@ -1,7 +1,7 @@
-// The flat page table of the window: for each base page its chunk's state, its region, and when it was
-// last used. Invariant: a state changes only by a legal move, and only under the pager's lock.
-// Locking: reading and touching take none. Evidence (last use) is a word of its own beside the state,
-// so that a hot touch is one plain store that can never undo a move.
+// The flat page table of the window: for each base page its chunk's state, its region, and when it
+// was last used. Invariant: a state changes only by a legal move, and only under the pager's lock.
+// Locking: reading and touching take none. Evidence (last use) is a word of its own beside the
+// state, so that a hot touch is one plain store that can never undo a move.
 #pragma once
 
 #include <atomic>
@@ -17,20 +17,26 @@ namespace vhbm {
 enum class PageState : std::uint8_t { free, host_mapped, arriving, resident, leaving, held };
 
 [[nodiscard]] constexpr const char* name_of(PageState state) {
-  constexpr const char* names[] = {"free", "host_mapped", "arriving", "resident", "leaving", "held"};
+  constexpr const char* names[] = {"free",     "host_mapped", "arriving",
+                                   "resident", "leaving",     "held"};
   return names[static_cast<std::size_t>(state)];
 }
 
 // The whole protocol of a chunk, roll-backs included.
 [[nodiscard]] constexpr bool legal_move(PageState from, PageState to) {
   switch (from) {
-    case PageState::free: return to == PageState::host_mapped || to == PageState::resident;
-    case PageState::host_mapped: return to == PageState::arriving || to == PageState::free;
-    case PageState::arriving: return to == PageState::resident || to == PageState::host_mapped;
+    case PageState::free:
+      return to == PageState::host_mapped || to == PageState::resident;
+    case PageState::host_mapped:
+      return to == PageState::arriving || to == PageState::free;
+    case PageState::arriving:
+      return to == PageState::resident || to == PageState::host_mapped;
     case PageState::resident:
       return to == PageState::leaving || to == PageState::held || to == PageState::free;
-    case PageState::leaving: return to == PageState::host_mapped || to == PageState::resident;
-    case PageState::held: return to == PageState::resident || to == PageState::free;
+    case PageState::leaving:
+      return to == PageState::host_mapped || to == PageState::resident;
+    case PageState::held:
+      return to == PageState::resident || to == PageState::free;
   }
   return false;
 }

@@ -1,5 +1,5 @@
-// See pager.h. Waiting times come from what was measured: a flip that stalled for long is followed by a
-// long rest, a drain that needed longer is given longer.
+// See pager.h. Waiting times come from what was measured: a flip that stalled for long is followed
+// by a long rest, a drain that needed longer is given longer.
 #include "runtime/pager.h"
 
 #include <pthread.h>
@@ -147,24 +147,34 @@ Plan Pager::make_plan() {
   const Bytes most = device_.options.flip_size.resolve(frames.limits().hbm, mib(64));
   situation.candidates = candidates;
   situation.free_hbm = frames.frame_size() * frames.available_hbm_beyond_spare();
-  situation.most_promotions =
-      std::min(most, frames.frame_size() * frames.available(Tier::hbm));
+  situation.most_promotions = std::min(most, frames.frame_size() * frames.available(Tier::hbm));
   situation.most_evictions = most;
   return planner_(situation);
 }
 
 void Pager::count(Flip::Outcome outcome) {
   switch (outcome) {
-    case Flip::Outcome::done: device_.stats.add(Stat::flips, 1); break;
-    case Flip::Outcome::deadline: device_.stats.add(Stat::flips_abandoned_deadline, 1); break;
-    case Flip::Outcome::capturing: device_.stats.add(Stat::flips_abandoned_capture, 1); break;
-    case Flip::Outcome::no_memory: device_.stats.add(Stat::flips_abandoned_memory, 1); break;
-    case Flip::Outcome::failed: device_.stats.add(Stat::flips_abandoned_error, 1); break;
+    case Flip::Outcome::done:
+      device_.stats.add(Stat::flips, 1);
+      break;
+    case Flip::Outcome::deadline:
+      device_.stats.add(Stat::flips_abandoned_deadline, 1);
+      break;
+    case Flip::Outcome::capturing:
+      device_.stats.add(Stat::flips_abandoned_capture, 1);
+      break;
+    case Flip::Outcome::no_memory:
+      device_.stats.add(Stat::flips_abandoned_memory, 1);
+      break;
+    case Flip::Outcome::failed:
+      device_.stats.add(Stat::flips_abandoned_error, 1);
+      break;
     case Flip::Outcome::unseen:
       device_.stats.add(Stat::flips_abandoned_unseen, 1);
       if (!told_unseen_) {
-        log_warn("nothing is moved: this program uses per-thread default streams, which only a "
-                 "driver with cuCtxRecordEvent (CUDA 12.5) lets us watch");
+        log_warn(
+            "nothing is moved: this program uses per-thread default streams, which only a "
+            "driver with cuCtxRecordEvent (CUDA 12.5) lets us watch");
       }
       told_unseen_ = true;
       break;
@@ -173,7 +183,8 @@ void Pager::count(Flip::Outcome outcome) {
 
 void Pager::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
   const std::chrono::nanoseconds least = device_.options.quiesce_deadline;
-  if (outcome == Flip::Outcome::deadline) patience_ = std::min(patience_ * 2, least * most_patience);
+  if (outcome == Flip::Outcome::deadline)
+    patience_ = std::min(patience_ * 2, least * most_patience);
   if (outcome == Flip::Outcome::done) {
     patience_ = std::clamp(drained_in * 2, least, least * most_patience);
   }

@@ -1,6 +1,6 @@
-// The thread that decides when to move: every few milliseconds it lets the policy rank the chunks, and
-// flips what is worth it. Invariant: over time the launch gate is closed for at most `stall_share`.
-// Locking: the device's lock for each round.
+// The thread that decides when to move: every few milliseconds it lets the policy rank the chunks,
+// and flips what is worth it. Invariant: over time the launch gate is closed for at most
+// `stall_share`. Locking: the device's lock for each round.
 #pragma once
 
 #include <sys/types.h>
@@ -39,7 +39,8 @@ class Pager {
   void run() noexcept;
   void round();
   void publish() noexcept;
-  // Frames and regions that could not be taken back earlier. False while copies are still in flight.
+  // Frames and regions that could not be taken back earlier. False while copies are still in
+  // flight.
   [[nodiscard]] bool clean_up();
   [[nodiscard]] Plan make_plan();
   void count(Flip::Outcome outcome);
@@ -58,7 +59,7 @@ class Pager {
   std::thread thread_;
   pid_t owner_ = 0;
   bool running_ = false;  // as start() and stop() know
-  std::mutex mutex_;  // of the three below
+  std::mutex mutex_;      // of the three below
   std::condition_variable wake_;
   bool stopping_ = false, ended_ = false;
 };

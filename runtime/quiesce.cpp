@@ -30,10 +30,14 @@ Quiesce::Outcome Quiesce::attempt(Gate::Clock::time_point deadline) {
     state = drain_.poll();
   }
   switch (state) {
-    case Drain::State::quiet: return Outcome::quiet;
-    case Drain::State::capturing: return Outcome::capturing;
-    case Drain::State::unseen: return Outcome::unseen;
-    default: return Outcome::failed;
+    case Drain::State::quiet:
+      return Outcome::quiet;
+    case Drain::State::capturing:
+      return Outcome::capturing;
+    case Drain::State::unseen:
+      return Outcome::unseen;
+    default:
+      return Outcome::failed;
   }
 }
 

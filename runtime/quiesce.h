@@ -1,6 +1,6 @@
 // Phase 3 of a flip: the gate is closed and no GPU work is in flight, or the attempt was given up.
-// Invariant: the gate is open again when this is gone. Locking: one at a time, on the pager's thread;
-// waiting is polling, so a stuck GPU costs the deadline and nothing more.
+// Invariant: the gate is open again when this is gone. Locking: one at a time, on the pager's
+// thread; waiting is polling, so a stuck GPU costs the deadline and nothing more.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,7 @@
-// The allocations of the application, found by base address or by the index that the page table keeps.
-// Invariant: an index names one region until erase(); heat may be written for any index at any time.
-// Locking: a reader-writer lock of its own for the directory; a region's frames belong to the pager's
-// lock; heat is atomic.
+// The allocations of the application, found by base address or by the index that the page table
+// keeps. Invariant: an index names one region until erase(); heat may be written for any index at
+// any time. Locking: a reader-writer lock of its own for the directory; a region's frames belong to
+// the pager's lock; heat is atomic.
 #pragma once
 
 #include <atomic>
@@ -45,7 +45,8 @@ class Regions {
   //   nullptr  there are as many regions as there can be; `region` is left as it was
   [[nodiscard]] Region* add(std::unique_ptr<Region>& region);
   void publish(Region* region);
-  // The region at exactly `base`, which from now on is not found any more; nullptr when there is none.
+  // The region at exactly `base`, which from now on is not found any more; nullptr when there is
+  // none.
   [[nodiscard]] Region* withdraw(DeviceAddress base);
   // All of one context, as above.
   [[nodiscard]] std::vector<Region*> withdraw_all(CUcontext context);

@@ -26,8 +26,8 @@ struct Situation {
   Bytes most_evictions;
 };
 
-// Both in order of urgency: what does not fit is cut off the end. Never makes HBM fuller than it was
-// by more than free_hbm.
+// Both in order of urgency: what does not fit is cut off the end. Never makes HBM fuller than it
+// was by more than free_hbm.
 struct Plan {
   std::vector<ChunkId> promote;
   std::vector<ChunkId> evict;

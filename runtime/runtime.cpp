@@ -1,5 +1,5 @@
-// Ties the device, its allocator and its pager together; the hot functions are here, and touch nothing
-// but the page table, a region's heat and a counter.
+// Ties the device, its allocator and its pager together; the hot functions are here, and touch
+// nothing but the page table, a region's heat and a counter.
 #include "runtime/runtime.h"
 
 #include <unistd.h>
@@ -31,9 +31,10 @@ Runtime::Runtime() = default;
 
 Runtime::~Runtime() {
   stop();
-  // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver to
-  // give anything back to.
-  if (impl_ != nullptr && (!impl_->pager.ended() || getpid() != impl_->owner)) (void)impl_.release();
+  // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
+  // to give anything back to.
+  if (impl_ != nullptr && (!impl_->pager.ended() || getpid() != impl_->owner))
+    (void)impl_.release();
 }
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
@@ -65,7 +66,9 @@ Result<DeviceAddress> Runtime::allocate(Bytes size) {
   }
 }
 
-Status Runtime::free(DeviceAddress base) { return impl_->allocator.free(base); }
+Status Runtime::free(DeviceAddress base) {
+  return impl_->allocator.free(base);
+}
 
 MemoryInfo Runtime::memory_info() const {
   const Device& device = *impl_->device;
@@ -88,14 +91,18 @@ void Runtime::native_allocated(Bytes size) {
   Device& device = *impl_->device;
   device.frames->native_allocated(size);
   if (!device.frames->over_limit()) return;
-  // Pooled frames make room at once; when that is not enough the pager evicts. A flip under way is not
-  // waited for: its end trims as well.
+  // Pooled frames make room at once; when that is not enough the pager evicts. A flip under way is
+  // not waited for: its end trims as well.
   if (std::unique_lock lock(device.lock, std::try_to_lock); lock) device.frames->trim();
 }
 
-void Runtime::native_freed(Bytes size) { impl_->device->frames->native_freed(size); }
+void Runtime::native_freed(Bytes size) {
+  impl_->device->frames->native_freed(size);
+}
 
-void Runtime::context_created(CUcontext context) { impl_->device->drain.context_created(context); }
+void Runtime::context_created(CUcontext context) {
+  impl_->device->drain.context_created(context);
+}
 
 void Runtime::context_destroyed(CUcontext context) {
   Device& device = *impl_->device;
@@ -111,11 +118,17 @@ void Runtime::stream_created(CUcontext context, CUstream stream) {
   impl_->device->drain.stream_created(context, stream);
 }
 
-void Runtime::stream_destroyed(CUstream stream) { impl_->device->drain.stream_destroyed(stream); }
+void Runtime::stream_destroyed(CUstream stream) {
+  impl_->device->drain.stream_destroyed(stream);
+}
 
-void Runtime::capture_began() { impl_->device->drain.capture_began(); }
+void Runtime::capture_began() {
+  impl_->device->drain.capture_began();
+}
 
-void Runtime::capture_ended() { impl_->device->drain.capture_ended(); }
+void Runtime::capture_ended() {
+  impl_->device->drain.capture_ended();
+}
 
 void Runtime::touched(DeviceAddress address, Bytes length) noexcept {
   if (!owns(address) || length.value == 0) return;
@@ -146,9 +159,13 @@ void Runtime::named(DeviceAddress address) noexcept {
   if (in_place.value != 0) device.stats.add(Stat::named_in_place_bytes, in_place.value);
 }
 
-void Runtime::launched() noexcept { impl_->device->launches.add_one(); }
+void Runtime::launched() noexcept {
+  impl_->device->launches.add_one();
+}
 
-void Runtime::per_thread_stream_used() noexcept { impl_->device->drain.per_thread_stream_used(); }
+void Runtime::per_thread_stream_used() noexcept {
+  impl_->device->drain.per_thread_stream_used();
+}
 
 void Runtime::stop() noexcept {
   if (impl_ == nullptr) return;

@@ -1,5 +1,5 @@
-// The writer's side of the shared table. A file appears under its final name only when it is locked and
-// filled in, so a reader never sees half of one.
+// The writer's side of the shared table. A file appears under its final name only when it is locked
+// and filled in, so a reader never sees half of one.
 #include "runtime/stats.h"
 
 #include <dirent.h>
@@ -19,8 +19,8 @@ namespace vhbm {
 namespace {
 
 StatsFile* map_table(int descriptor, void* at = nullptr) {
-  const int flags = (descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) |
-                    (at == nullptr ? 0 : MAP_FIXED);
+  const int flags =
+      (descriptor < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | (at == nullptr ? 0 : MAP_FIXED);
   void* memory = mmap(at, sizeof(StatsFile), PROT_READ | PROT_WRITE, flags, descriptor, 0);
   return memory == MAP_FAILED ? nullptr : static_cast<StatsFile*>(memory);
 }
@@ -60,10 +60,28 @@ void remove_stale_files(const std::string& directory) {
   closedir(entries);
 }
 
+// Gives a nameless file the name <base>.stats; where another process namespace, or another device
+// of this process, has that one, the next. Empty when that fails.
+std::string name_file(int descriptor, const std::string& base) {
+  const std::string nameless = "/proc/self/fd/" + std::to_string(descriptor);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string path = base;
+    if (attempt != 0) path += "-" + std::to_string(attempt);
+    path += ".stats";
+    if (linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      return path;
+    }
+    if (errno != EEXIST) break;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string state_directory(const std::string& configured) {
-  return configured.empty() ? "/dev/shm/vhbm-" + std::to_string(geteuid()) : configured;
+  std::string directory = configured;
+  if (directory.empty()) directory = "/dev/shm/vhbm-" + std::to_string(geteuid());
+  return directory;
 }
 
 bool prepare_state_directory(const std::string& directory, std::string* why_not) {
@@ -73,7 +91,8 @@ bool prepare_state_directory(const std::string& directory, std::string* why_not)
   }
   if (lstat(directory.c_str(), &status) != 0) return refuse(why_not, "cannot look at " + directory);
   if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022) != 0) {
-    *why_not = directory + " is not a directory of this user alone: remove it, or set VHBM_STATE_DIR";
+    *why_not =
+        directory + " is not a directory of this user alone: remove it, or set VHBM_STATE_DIR";
     return false;
   }
   return true;
@@ -94,34 +113,21 @@ Stats::~Stats() {
 bool Stats::share(const std::string& directory, std::string* why_not) {
   if (!prepare_state_directory(directory, why_not)) return false;
   remove_stale_files(directory);
-  const std::string name = directory + "/" + std::to_string(getpid());
-  const std::string unfinished = name + ".new";
-  unlink(unfinished.c_str());
-  const int descriptor =
-      open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return refuse(why_not, "cannot make " + unfinished);
+  // Without a name until it is complete, so that a process that dies before leaves nothing.
+  const int descriptor = open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (descriptor < 0) return refuse(why_not, "cannot make a file in " + directory);
   StatsFile* shared = nullptr;
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 || ftruncate(descriptor, sizeof(StatsFile)) != 0 ||
       (shared = map_table(descriptor)) == nullptr) {
-    refuse(why_not, "cannot lay out " + unfinished);
-    unlink(unfinished.c_str());
+    refuse(why_not, "cannot lay out a file in " + directory);
     close(descriptor);
     return false;
   }
   describe_process(shared);
   for (std::size_t i = 0; i < stat_count; ++i) shared->values[i].store(file_->values[i].load());
-  // Another process namespace may have a process of the same number: then the next name is taken.
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    const std::string path = name + (attempt == 0 ? "" : "-" + std::to_string(attempt)) + ".stats";
-    if (link(unfinished.c_str(), path.c_str()) == 0) {
-      path_ = path;
-      break;
-    }
-    if (errno != EEXIST) break;
-  }
-  if (path_.empty()) refuse(why_not, "cannot name " + unfinished);
-  unlink(unfinished.c_str());
+  path_ = name_file(descriptor, directory + "/" + std::to_string(getpid()));
   if (path_.empty()) {
+    refuse(why_not, "cannot name a file in " + directory);
     munmap(shared, sizeof(StatsFile));
     close(descriptor);
     return false;
@@ -135,7 +141,8 @@ bool Stats::share(const std::string& directory, std::string* why_not) {
 void Stats::unshare_in_child() noexcept {
   if (descriptor_ < 0) return;
   map_table(-1, file_);
-  // The lock belongs to the open file, which the parent still has; closing our copy keeps it locked.
+  // The lock belongs to the open file, which the parent still has; closing our copy keeps it
+  // locked.
   close(descriptor_);
   descriptor_ = -1;
 }

@@ -1,5 +1,5 @@
-// The statistics of this process: one table of relaxed atomics in a file that others may map, so that
-// watching costs the server nothing. Where no file can be made they live in private memory.
+// The statistics of this process: one table of relaxed atomics in a file that others may map, so
+// that watching costs the server nothing. Where no file can be made they live in private memory.
 // Invariant: the file is locked as long as its process lives, so a reader tells the living from the
 // dead without trusting a process id. Locking: none; any thread adds.
 #pragma once

@@ -39,34 +39,46 @@ std::string readable(std::uint64_t value, StatUnit unit) {
   return text;
 }
 
-enum class Reading { live, dead, unreadable };
-
-Reading read_file(const std::string& path, StatsSnapshot& snapshot) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (descriptor < 0) return Reading::dead;
-  struct stat status {};
-  void* memory = MAP_FAILED;
-  Reading reading = Reading::unreadable;
-  if (flock(descriptor, LOCK_SH | LOCK_NB) == 0) {
-    reading = Reading::dead;
-  } else if (fstat(descriptor, &status) == 0 &&
-             status.st_size == static_cast<off_t>(sizeof(StatsFile))) {
-    memory = mmap(nullptr, sizeof(StatsFile), PROT_READ, MAP_SHARED, descriptor, 0);
+// Owns an open file.
+class Descriptor {
+ public:
+  explicit Descriptor(const std::string& path)
+      : number_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {}
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
   }
-  close(descriptor);
-  if (memory == MAP_FAILED) return reading;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  [[nodiscard]] bool is_open() const { return number_ >= 0; }
+  [[nodiscard]] bool is_held() const { return flock(number_, LOCK_SH | LOCK_NB) != 0; }
+  [[nodiscard]] int number() const { return number_; }
+
+ private:
+  const int number_;
+};
+
+std::optional<StatsSnapshot> snapshot_of(const Descriptor& descriptor) {
+  struct stat status {};
+  if (fstat(descriptor.number(), &status) != 0 ||
+      status.st_size != static_cast<off_t>(sizeof(StatsFile))) {
+    return std::nullopt;
+  }
+  void* memory = mmap(nullptr, sizeof(StatsFile), PROT_READ, MAP_SHARED, descriptor.number(), 0);
+  if (memory == MAP_FAILED) return std::nullopt;
   const auto* file = static_cast<const StatsFile*>(memory);
+  std::optional<StatsSnapshot> snapshot;
   if (file->magic == StatsFile::magic_value && file->layout == stats_layout()) {
-    reading = Reading::live;
-    snapshot.pid = static_cast<pid_t>(file->pid);
-    snapshot.started_at = file->started_at;
-    snapshot.command.assign(file->command, strnlen(file->command, sizeof file->command));
+    snapshot.emplace();
+    snapshot->pid = static_cast<pid_t>(file->pid);
+    snapshot->started_at = file->started_at;
+    snapshot->command.assign(file->command, strnlen(file->command, sizeof file->command));
     for (std::size_t i = 0; i < stat_count; ++i) {
-      snapshot.values[i] = file->values[i].load(std::memory_order_relaxed);
+      snapshot->values[i] = file->values[i].load(std::memory_order_relaxed);
     }
   }
   munmap(memory, sizeof(StatsFile));
-  return reading;
+  return snapshot;
 }
 
 }  // namespace
@@ -98,16 +110,22 @@ std::vector<StatsSnapshot> read_live_stats(const std::string& directory,
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     if (entry.path().extension() != ".stats") continue;
-    StatsSnapshot snapshot;
-    const Reading reading = read_file(entry.path(), snapshot);
-    if (reading == Reading::live) live.push_back(std::move(snapshot));
-    if (reading == Reading::unreadable && unreadable != nullptr) {
+    const Descriptor descriptor(entry.path());
+    if (!descriptor.is_open() || !descriptor.is_held()) continue;
+    if (auto snapshot = snapshot_of(descriptor)) {
+      live.push_back(std::move(*snapshot));
+    } else if (unreadable != nullptr) {
       unreadable->push_back(entry.path());
     }
   }
   std::sort(live.begin(), live.end(),
             [](const StatsSnapshot& a, const StatsSnapshot& b) { return a.pid < b.pid; });
   return live;
+}
+
+std::optional<StatsSnapshot> read_last_stats(const std::string& directory, pid_t pid) {
+  const Descriptor descriptor(directory + "/" + std::to_string(pid) + ".stats");
+  return descriptor.is_open() ? snapshot_of(descriptor) : std::nullopt;
 }
 
 }  // namespace vhbm

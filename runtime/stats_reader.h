@@ -1,11 +1,12 @@
-// The reader's side of the shared statistics, for the command line. Needs nothing of the runtime but
-// its table. Locking: none; values are read one by one and may be a moment apart.
+// The reader's side of the shared statistics, for the command line. Needs nothing of the runtime
+// but its table. Locking: none; values are read one by one and may be a moment apart.
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,13 @@ struct StatsSnapshot {
   [[nodiscard]] std::string to_json() const;
 };
 
-// Every living process under `directory`, by process id; files of dead ones are skipped, and those of
-// another version of the table are named in `unreadable`.
-[[nodiscard]] std::vector<StatsSnapshot> read_live_stats(const std::string& directory,
-                                                         std::vector<std::string>* unreadable = nullptr);
+// Every living process under `directory`, by process id; files of dead ones are skipped, and those
+// of another version of the table are named in `unreadable`.
+[[nodiscard]] std::vector<StatsSnapshot> read_live_stats(
+    const std::string& directory, std::vector<std::string>* unreadable = nullptr);
+
+// The last statistics of one process, living or ended: its file stays until the next process of
+// this user cleans up. nullopt when there is none, or it is of another version.
+[[nodiscard]] std::optional<StatsSnapshot> read_last_stats(const std::string& directory, pid_t pid);
 
 }  // namespace vhbm

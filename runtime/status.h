@@ -1,5 +1,5 @@
-// How an expected failure travels: a Status or a Result that must be looked at. A failed driver call
-// keeps its CUresult, so that the hook can hand the application exactly what the driver said.
+// How an expected failure travels: a Status or a Result that must be looked at. A failed driver
+// call keeps its CUresult, so that the hook can hand the application exactly what the driver said.
 #pragma once
 
 #include <cuda.h>

@@ -53,7 +53,8 @@ for preset in "${presets[@]}"; do
   fi
   built=$((SECONDS - begin))
   echo "== $preset: built in $built s; tests"
-  "${fixed_layout[@]}" ctest --test-dir "$build" -R "$tests" -j "$jobs" --output-on-failure \
+  # The programs find the simulated driver as they would find any: through the loader's search path.
+  LD_LIBRARY_PATH="$PWD/$build/lib" "${fixed_layout[@]}" ctest --test-dir "$build" -R "$tests" -j "$jobs" --output-on-failure \
     --no-tests=error --timeout 600 --output-junit log/junit.xml 2>&1 | tee "$log/ctest.txt"
   # The report file tells skipped tests from passed ones.
   p=0 f=1 s=0

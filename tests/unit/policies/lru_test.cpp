@@ -12,8 +12,12 @@ namespace {
 
 constexpr Bytes chunk = mib(2);
 
-Candidate resident(std::uint32_t id, std::uint64_t last_use) { return {{id}, chunk, last_use, true}; }
-Candidate host(std::uint32_t id, std::uint64_t last_use) { return {{id}, chunk, last_use, false}; }
+Candidate resident(std::uint32_t id, std::uint64_t last_use) {
+  return {{id}, chunk, last_use, true};
+}
+Candidate host(std::uint32_t id, std::uint64_t last_use) {
+  return {{id}, chunk, last_use, false};
+}
 
 Situation situation(const std::vector<Candidate>& candidates) {
   Situation made;
@@ -39,7 +43,8 @@ TEST(Lru, SwapsTheLongestUnusedForTheMostRecentlyUsed) {
 }
 
 TEST(Lru, StopsWhereASwapGainsNothing) {
-  const std::vector<Candidate> candidates = {resident(1, 5), resident(2, 6), host(3, 6), host(4, 5)};
+  const std::vector<Candidate> candidates = {resident(1, 5), resident(2, 6), host(3, 6),
+                                             host(4, 5)};
   const Plan plan = plan_lru(situation(candidates));
   EXPECT_EQ(ids(plan.promote), Ids({3}));
   EXPECT_EQ(ids(plan.evict), Ids({1}));

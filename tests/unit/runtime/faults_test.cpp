@@ -1,4 +1,5 @@
-// Every driver call of a flip fails once at every point: the bytes are right and the next flip works.
+// Every driver call of a flip fails once at every point: the bytes are right and the next flip
+// works.
 #include "test_gpu.h"
 
 namespace vhbm {
@@ -21,22 +22,17 @@ TEST_P(FaultyFlip, KeepsEveryByteAndGoesOn) {
   Fault& fault = faults().*GetParam().fault;
   for (long nth = 0; nth < 12; ++nth) {
     fault.arm(nth, 1, CUDA_ERROR_INVALID_VALUE);
-    Bytes before = stat_bytes(Stat::promoted_bytes);
-    const auto moved = [&] { return stat_bytes(Stat::promoted_bytes) > before; };
     // Use moves from region to region, so that there is always something to move.
-    for (std::size_t i = 0; i < 200 && fault.failed == 0; ++i) {
-      EXPECT_TRUE(eventually([&] {
-        runtime_->named(regions[i % 3]);
-        return moved() || fault.failed != 0;
-      }));
-      before = stat_bytes(Stat::promoted_bytes);
-    }
-    EXPECT_EQ(fault.failed, 1) << GetParam().name << " call " << nth;
+    const auto use_all_until = [&](const std::function<bool()>& condition) {
+      return eventually([&, use = 0]() mutable {
+        runtime_->named(regions[use++ / 50 % 3]);
+        return condition();
+      });
+    };
+    EXPECT_TRUE(use_all_until([&] { return fault.failed == 1; })) << "call " << nth;
     fault.disarm();
-    EXPECT_TRUE(eventually([&, use = 0]() mutable {
-      runtime_->named(regions[use++ / 100 % 3]);
-      return moved();
-    }));
+    const Bytes before = stat_bytes(Stat::promoted_bytes);
+    EXPECT_TRUE(use_all_until([&] { return stat_bytes(Stat::promoted_bytes) > before; }));
     for (std::uint32_t i = 0; i < 3; ++i) EXPECT_TRUE(holds(regions[i], mib(10), i));
     EXPECT_EQ(stat_bytes(Stat::resident_bytes) + stat_bytes(Stat::host_mapped_bytes), mib(30));
   }
@@ -50,12 +46,12 @@ TEST_P(FaultyFlip, KeepsEveryByteAndGoesOn) {
   EXPECT_TRUE(holds(all, mib(80), 9));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Each, FaultyFlip,
-    ::testing::Values(FaultyCall{"cuMemMap", &Faults::map}, FaultyCall{"cuMemUnmap", &Faults::unmap},
-                      FaultyCall{"cuMemSetAccess", &Faults::access},
-                      FaultyCall{"cuMemcpyAsync", &Faults::copy}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Each, FaultyFlip,
+                         ::testing::Values(FaultyCall{"cuMemMap", &Faults::map},
+                                           FaultyCall{"cuMemUnmap", &Faults::unmap},
+                                           FaultyCall{"cuMemSetAccess", &Faults::access},
+                                           FaultyCall{"cuMemcpyAsync", &Faults::copy}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 class Faulty : public PagerTest {};
 
@@ -75,9 +71,8 @@ TEST_F(Faulty, FreezesWhenNothingCanBeMappedAnyMoreAndTheProcessGoesOn) {
   }));
   faults().map.disarm();
   // Either the frames' own addresses could not be had, which costs nothing, or a chunk is lost.
-  EXPECT_TRUE(use_until(busy, [&] {
-    return stat(Stat::frozen) == 1 || stat_bytes(Stat::promoted_bytes) >= mib(4);
-  }));
+  EXPECT_TRUE(use_until(
+      busy, [&] { return stat(Stat::frozen) == 1 || stat_bytes(Stat::promoted_bytes) >= mib(4); }));
   EXPECT_TRUE(holds(safe, mib(6), 1));
   { const auto pass = runtime_->gate().pass(); }
 }

@@ -13,7 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Gate::Clock::time_point in(std::chrono::milliseconds time) { return Gate::Clock::now() + time; }
+Gate::Clock::time_point in(std::chrono::milliseconds time) {
+  return Gate::Clock::now() + time;
+}
 
 TEST(Gate, LetsThreadsThroughWhileItIsOpen) {
   Gate gate;

@@ -26,7 +26,9 @@ class HostMemory : public ::testing::Test {
   const std::string root_;
 };
 
-TEST_F(HostMemory, IsWhatTheKernelCallsAvailable) { EXPECT_EQ(available(), gib(4)); }
+TEST_F(HostMemory, IsWhatTheKernelCallsAvailable) {
+  EXPECT_EQ(available(), gib(4));
+}
 
 TEST_F(HostMemory, IsBoundedByTheGroupAndItsParents) {
   write("/proc/self/cgroup", "0::/pods/server\n");
@@ -58,7 +60,9 @@ TEST_F(HostMemory, IsNothingWhereAGroupIsOverItsLimit) {
   EXPECT_EQ(available(), Bytes{0});
 }
 
-TEST(HostMemoryHere, IsSomething) { EXPECT_GT(available_host_memory(), Bytes{0}); }
+TEST(HostMemoryHere, IsSomething) {
+  EXPECT_GT(available_host_memory(), Bytes{0});
+}
 
 }  // namespace
 }  // namespace vhbm

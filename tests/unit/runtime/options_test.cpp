@@ -29,7 +29,8 @@ TEST(Sizes, AreReadWithAndWithoutAUnit) {
 }
 
 TEST(Sizes, RefuseWhatIsNotASize) {
-  for (const char* text : {"", "GiB", "-1", "8 bananas", "8GB/s", "101%", "1e30T", "0x10", "8GiBGiB"}) {
+  for (const char* text :
+       {"", "GiB", "-1", "8 bananas", "8GB/s", "101%", "1e30T", "0x10", "8GiBGiB"}) {
     EXPECT_EQ(parse_size(text), std::nullopt) << text;
   }
 }

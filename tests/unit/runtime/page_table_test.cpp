@@ -13,10 +13,10 @@ using S = PageState;
 
 TEST(PageState, MovesOnlyAsTheProtocolSays) {
   const std::set<std::pair<S, S>> legal = {
-      {S::free, S::host_mapped},     {S::free, S::resident},     {S::host_mapped, S::arriving},
-      {S::host_mapped, S::free},     {S::arriving, S::resident}, {S::arriving, S::host_mapped},
-      {S::resident, S::leaving},     {S::resident, S::held},     {S::resident, S::free},
-      {S::leaving, S::host_mapped},  {S::leaving, S::resident},  {S::held, S::resident},
+      {S::free, S::host_mapped},    {S::free, S::resident},     {S::host_mapped, S::arriving},
+      {S::host_mapped, S::free},    {S::arriving, S::resident}, {S::arriving, S::host_mapped},
+      {S::resident, S::leaving},    {S::resident, S::held},     {S::resident, S::free},
+      {S::leaving, S::host_mapped}, {S::leaving, S::resident},  {S::held, S::resident},
       {S::held, S::free},
   };
   for (int from = 0; from <= static_cast<int>(S::held); ++from) {

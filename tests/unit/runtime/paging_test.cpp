@@ -37,9 +37,9 @@ TEST_F(Paging, GoesBackAndForthManyTimes) {
   for (int round = 0; round < 3; ++round) {
     for (std::uint32_t i = 0; i < 4; ++i) {
       const Bytes before = stat_bytes(Stat::promoted_bytes);
-      EXPECT_TRUE(use_until(regions[i], [&] {
-        return stat_bytes(Stat::promoted_bytes) >= before + mib(6);
-      })) << "round " << round << " region " << i;
+      EXPECT_TRUE(use_until(regions[i],
+                            [&] { return stat_bytes(Stat::promoted_bytes) >= before + mib(6); }))
+          << "round " << round << " region " << i;
       for (std::uint32_t j = 0; j < 4; ++j) EXPECT_TRUE(holds(regions[j], mib(10), j));
     }
   }
@@ -107,7 +107,9 @@ TEST_F(Paging, WorksWithoutAWayToAskWholeContexts) {
 }
 
 TEST_F(Paging, KeepsTheGateOpenMostOfTheTime) {
-  start(16, 64);
+  Options made = options(16, 64);
+  made.stall_share = Percent{10};
+  start(made);
   const DeviceAddress a = allocate(mib(14)), b = allocate(mib(14));
   const auto begin = std::chrono::steady_clock::now();
   for (int i = 0; std::chrono::steady_clock::now() - begin < std::chrono::seconds(1); ++i) {

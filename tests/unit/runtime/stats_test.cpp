@@ -105,7 +105,7 @@ TEST_F(SharedStats, AreNotPutIntoADirectoryThatOthersMayWrite) {
 }
 
 TEST_F(SharedStats, VanishWithTheirOwner) {
-  { 
+  {
     Stats stats;
     ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
     EXPECT_EQ(files(), 1u);
@@ -124,6 +124,8 @@ TEST_F(SharedStats, OfAKilledProcessAreNotShownAndAreRemovedByTheNext) {
   ASSERT_EQ(status, 0);
   EXPECT_EQ(files(), 1u);
   EXPECT_TRUE(read_live_stats(directory_).empty());
+  EXPECT_EQ(read_last_stats(directory_, child)->pid, child);
+  EXPECT_FALSE(read_last_stats(directory_, getpid()).has_value());
   Stats stats;
   ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
   EXPECT_EQ(files(), 1u);

@@ -1,4 +1,5 @@
-// Threads allocate, write, read and free at several times HBM, while everything moves, against a shadow.
+// Threads allocate, write, read and free at several times HBM, while everything moves, against a
+// shadow.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -42,7 +43,8 @@ void Stress::run_application(unsigned seed, std::chrono::steady_clock::time_poin
     const std::size_t which = random() % regions.size();
     Shadowed& region = regions[which];
     const std::size_t offset = random() % region.bytes.size();
-    const std::size_t length = 1 + random() % std::min<std::size_t>(region.bytes.size() - offset, 3u << 20);
+    const std::size_t length =
+        1 + random() % std::min<std::size_t>(region.bytes.size() - offset, 3u << 20);
     switch (random() % 8) {
       case 0:
         ASSERT_TRUE(runtime_->free(region.address).ok());
@@ -53,7 +55,8 @@ void Stress::run_application(unsigned seed, std::chrono::steady_clock::time_poin
         {
           const auto pass = runtime_->gate().pass();
           runtime_->touched(region.address + Bytes{offset}, {length});
-          ASSERT_CUDA(cuMemcpyDtoHAsync(read.data(), region.address.value + offset, length, stream));
+          ASSERT_CUDA(
+              cuMemcpyDtoHAsync(read.data(), region.address.value + offset, length, stream));
         }
         ASSERT_CUDA(cuStreamSynchronize(stream));
         ASSERT_EQ(std::memcmp(read.data(), region.bytes.data() + offset, length), 0);
@@ -87,9 +90,7 @@ TEST_F(Stress, KeepsEveryByteOfManyThreads) {
   const char* seconds = std::getenv("VHBM_STRESS_SECONDS");
   const auto end = std::chrono::steady_clock::now() +
                    std::chrono::seconds(seconds == nullptr ? 2 : std::atoi(seconds));
-  Options made = options(16, 96);
-  made.stall_share = Percent{50};
-  start(made);
+  start(16, 96);
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < 3; ++i) {
     threads.emplace_back([this, i, end] { run_application(1000 + i, end); });

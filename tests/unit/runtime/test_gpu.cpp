@@ -120,6 +120,7 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   made.host_limit = Size::of(mib(host));
   made.pager_interval = std::chrono::milliseconds(1);
   made.quiesce_deadline = std::chrono::milliseconds(50);
+  made.stall_share = Percent{50};
   made.log = "off";
   return made;
 }

@@ -1,5 +1,5 @@
-// What the pager's tests share: a context, a driver table whose entries a test may make fail, and an
-// application that uses a runtime as the hooks do.
+// What the pager's tests share: a context, a driver table whose entries a test may make fail, and
+// an application that uses a runtime as the hooks do.
 #pragma once
 
 #include <cuda.h>
@@ -55,7 +55,7 @@ Driver faulty_driver();
 
 // Repeats until `condition` holds; false after `patience`.
 bool eventually(const std::function<bool()>& condition,
-                std::chrono::milliseconds patience = std::chrono::seconds(8));
+                std::chrono::milliseconds patience = std::chrono::seconds(20));
 
 class PagerTest : public ::testing::Test {
  protected:

@@ -1,0 +1,152 @@
+// Contexts: the primary one, created ones, and each thread's stack of them.
+#include <thread>
+
+#include "on_device.h"
+
+using namespace conformance;
+
+namespace {
+
+using Context = OnDevice;
+
+CUresult create(CUcontext* context, CUdevice device) {
+#if CUDA_VERSION >= 13000
+  return cuCtxCreate(context, nullptr, 0, device);
+#else
+  return cuCtxCreate(context, 0, device);
+#endif
+}
+
+TEST_F(Context, ThePrimaryContextIsOneHoweverOftenRetained) {
+  CUcontext again = nullptr;
+  OK(cuDevicePrimaryCtxRetain(&again, device_));
+  EXPECT_EQ(again, context_);
+  OK(cuDevicePrimaryCtxRelease(device_));
+  EXPECT_EQ(cuCtxSynchronize(), CUDA_SUCCESS);  // one reference is left
+}
+
+TEST_F(Context, ThePrimaryContextTellsThatItIsActive) {
+  unsigned flags = 99;
+  int active = 0;
+  OK(cuDevicePrimaryCtxGetState(device_, &flags, &active));
+  EXPECT_EQ(active, 1);
+}
+
+TEST_F(Context, ThePrimaryContextCannotBeDestroyedAsAnother) {
+  EXPECT_EQ(cuCtxDestroy(context_), CUDA_ERROR_INVALID_CONTEXT);
+}
+
+TEST_F(Context, ACreatedContextIsCurrent) {
+  // cuda.h, cuCtxCreate: "the context is created … and associates it with the calling thread"
+  CUcontext made = nullptr, current = nullptr;
+  OK(create(&made, device_));
+  OK(cuCtxGetCurrent(&current));
+  EXPECT_EQ(current, made);
+  OK(cuCtxDestroy(made));
+}
+
+TEST_F(Context, DestroyingTheCurrentContextPopsIt) {
+  // cuda.h, cuCtxDestroy: "If ctx is current to the calling thread then ctx will also be popped"
+  CUcontext made = nullptr, current = nullptr;
+  OK(create(&made, device_));
+  OK(cuCtxDestroy(made));
+  OK(cuCtxGetCurrent(&current));
+  EXPECT_EQ(current, context_);
+}
+
+TEST_F(Context, PopGivesWhatWasPushed) {
+  CUcontext made = nullptr, popped = nullptr;
+  OK(create(&made, device_));
+  OK(cuCtxPushCurrent(context_));
+  OK(cuCtxPopCurrent(&popped));
+  EXPECT_EQ(popped, context_);
+  OK(cuCtxPopCurrent(&popped));
+  EXPECT_EQ(popped, made);
+  OK(cuCtxDestroy(made));
+}
+
+TEST_F(Context, PoppingAnEmptyStackIsRefused) {
+  std::thread([] {
+    CUcontext popped = nullptr;
+    EXPECT_EQ(cuCtxPopCurrent(&popped), CUDA_ERROR_INVALID_CONTEXT);
+  }).join();
+}
+
+TEST_F(Context, AThreadStartsWithoutOne) {
+  std::thread([] {
+    CUcontext current = reinterpret_cast<CUcontext>(1);
+    EXPECT_EQ(cuCtxGetCurrent(&current), CUDA_SUCCESS);
+    EXPECT_EQ(current, nullptr);
+  }).join();
+}
+
+TEST_F(Context, CallsThatNeedAContextSayThatThereIsNone) {
+  std::thread([] {
+    CUdeviceptr address = 0;
+    CUstream stream = nullptr;
+    CUdevice device = 0;
+    EXPECT_EQ(cuMemAlloc(&address, 16), CUDA_ERROR_INVALID_CONTEXT);
+    EXPECT_EQ(cuStreamCreate(&stream, 0), CUDA_ERROR_INVALID_CONTEXT);
+    EXPECT_EQ(cuCtxSynchronize(), CUDA_ERROR_INVALID_CONTEXT);
+    EXPECT_EQ(cuCtxGetDevice(&device), CUDA_ERROR_INVALID_CONTEXT);
+  }).join();
+}
+
+TEST_F(Context, SettingNullUnbindsTheThread) {
+  std::thread([this] {
+    CUcontext current = nullptr;
+    EXPECT_EQ(cuCtxSetCurrent(context_), CUDA_SUCCESS);
+    EXPECT_EQ(cuCtxSetCurrent(nullptr), CUDA_SUCCESS);
+    EXPECT_EQ(cuCtxGetCurrent(&current), CUDA_SUCCESS);
+    EXPECT_EQ(current, nullptr);
+  }).join();
+}
+
+TEST_F(Context, KnowsItsDevice) {
+  CUdevice device = -1;
+  OK(cuCtxGetDevice(&device));
+  EXPECT_EQ(device, device_);
+}
+
+TEST_F(Context, IdsTellContextsApart) {
+  CUcontext made = nullptr;
+  OK(create(&made, device_));
+  unsigned long long first = 0, second = 0;
+  OK(cuCtxGetId(context_, &first));
+  OK(cuCtxGetId(made, &second));
+  EXPECT_NE(first, second);
+  OK(cuCtxDestroy(made));
+}
+
+TEST_F(Context, MemoryOfADestroyedContextIsFreed) {
+  CUcontext made = nullptr;
+  std::size_t before = 0, after = 0, total = 0;
+  OK(create(&made, device_));
+  OK(cuCtxDestroy(made));  // what a driver keeps of a first context is kept by now
+  OK(cuMemGetInfo(&before, &total));
+  OK(create(&made, device_));
+  CUdeviceptr address = 0;
+  OK(cuMemAlloc(&address, 64 * kMiB));
+  OK(cuCtxDestroy(made));
+  OK(cuMemGetInfo(&after, &total));
+  EXPECT_GE(after + 32 * kMiB, before);
+}
+
+TEST_F(Context, PriorityRangeHasTheGreatestNotAboveTheLeast) {
+  // cuda.h, cuCtxGetStreamPriorityRange: "lower numbers represent greater priorities"
+  int least = 0, greatest = 0;
+  OK(cuCtxGetStreamPriorityRange(&least, &greatest));
+  EXPECT_LE(greatest, least);
+}
+
+TEST_F(Context, SynchronizeWaitsForEveryStream) {
+  CUstream one = make_stream(), two = make_stream();
+  CUdeviceptr memory = allocate(kMiB);
+  OK(launch(kernel("fill"), 4096, one, memory, 7u, 4096u));
+  OK(launch(kernel("fill"), 4096, two, memory + 65536, 8u, 4096u));
+  OK(cuCtxSynchronize());
+  EXPECT_EQ(cuStreamQuery(one), CUDA_SUCCESS);
+  EXPECT_EQ(cuStreamQuery(two), CUDA_SUCCESS);
+}
+
+}  // namespace

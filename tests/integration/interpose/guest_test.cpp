@@ -1,0 +1,91 @@
+// A guest in other people's processes: unseen where there is no GPU work, and where it cannot work
+// it says so in one line and lets the program run.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "command.h"
+
+namespace {
+
+const std::string state = "/tmp/vhbm-guest-test." + std::to_string(getpid());
+const std::string preloaded = "env LD_PRELOAD=" PRELOAD " VHBM_STATE_DIR=" + state + " ";
+const std::string on_gpu =
+    preloaded + "LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=256MiB VHBM_HBM_LIMIT=32MiB ";
+const std::string program = CUDA_PROGRAM;
+
+class Guest : public ::testing::Test {
+ protected:
+  ~Guest() override { std::filesystem::remove_all(state); }
+};
+
+TEST_F(Guest, IsUnseenInProgramsThatUseNoGpu) {
+  for (const std::string command :
+       {"/bin/true", "/bin/false", "bash -c 'echo out; echo err >&2; exit 7'",
+        "python3 -c 'import ctypes, sys; print(ctypes.CDLL(None).getpid() > 0); sys.exit(5)'",
+        "sh -c 'ls / | head -n 1'"}) {
+    const CommandResult native = shell(command + " 2>&1");
+    const CommandResult guest = shell(preloaded + command + " 2>&1");
+    EXPECT_EQ(guest.exit_code, native.exit_code) << command;
+    EXPECT_EQ(guest.output, native.output) << command;
+  }
+  EXPECT_FALSE(std::filesystem::exists(state));
+}
+
+TEST_F(Guest, StartsNoThreadBeforeAContextIsUsed) {
+  const CommandResult guest = shell(preloaded + "bash -c 'ls /proc/$$/task | wc -l' 2>&1");
+  EXPECT_EQ(guest.output, "1\n");
+}
+
+TEST_F(Guest, LetsAProgramWithoutADriverFindNone) {
+  const CommandResult guest =
+      shell(preloaded +
+            "python3 -c 'import ctypes; ctypes.CDLL(\"libcuda-that-is-not-there.so.1\")' 2>&1");
+  EXPECT_NE(guest.output.find("cannot open shared object file"), std::string::npos);
+}
+
+TEST_F(Guest, VirtualisesAProgramThatKnowsNothingOfIt) {
+  const CommandResult native =
+      shell("env LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=32MiB " + program + " 64 2>&1");
+  EXPECT_EQ(native.exit_code, 2) << native.output;
+  const CommandResult guest = shell(on_gpu + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 0) << guest.output;
+  EXPECT_EQ(guest.output, "64 MiB written and read back\n");
+}
+
+TEST_F(Guest, IsInertWhenDisabled) {
+  const CommandResult guest =
+      shell(on_gpu + "VHBM_DISABLE=1 SIMGPU_HBM=32MiB " + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 2);
+  EXPECT_FALSE(std::filesystem::exists(state));
+}
+
+// One line that says what is wrong, and the same output as without us.
+void expect_one_line_and_a_native_run(const std::string& environment, const std::string& said) {
+  const CommandResult guest = shell(on_gpu + environment + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 0) << guest.output;
+  EXPECT_EQ(std::count(guest.output.begin(), guest.output.end(), '\n'), 2) << guest.output;
+  EXPECT_NE(guest.output.find(said), std::string::npos) << guest.output;
+  EXPECT_NE(guest.output.find("64 MiB written and read back\n"), std::string::npos);
+}
+
+TEST_F(Guest, SaysWhichOptionIsWrongAndRunsNatively) {
+  expect_one_line_and_a_native_run("VHBM_HOST_LIMIT=plenty ", "VHBM_HOST_LIMIT=plenty");
+  expect_one_line_and_a_native_run("VHBM_POLICY=guess ", "VHBM_POLICY=\"guess\"");
+}
+
+TEST_F(Guest, SaysWhatTheDriverLacksAndRunsNatively) {
+  expect_one_line_and_a_native_run("SIMGPU_FAULTS=cuMemAddressReserve:1-99=801 ",
+                                   "vHBM is off in this process");
+}
+
+TEST_F(Guest, IsInertInAForkedChild) {
+  const CommandResult guest = shell(on_gpu + program + " 64 fork 2>&1");
+  EXPECT_EQ(guest.exit_code, 0) << guest.output;
+  EXPECT_EQ(guest.output, "64 MiB written and read back\nand again, after a fork\n");
+}
+
+}  // namespace

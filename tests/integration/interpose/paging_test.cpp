@@ -1,0 +1,131 @@
+// Four times as much memory as HBM: the right bytes, within the limit, however they are written.
+#include <atomic>
+#include <thread>
+
+#include "gpu_test.h"
+
+namespace {
+
+constexpr std::size_t piece = 8 * mebibyte;
+constexpr std::size_t pieces = 4 * hbm_limit / piece;
+
+class PagingTest : public GpuTest {
+ protected:
+  PagingTest() : memory_(pieces) {
+    for (CUdeviceptr& one : memory_) EXPECT_CUDA(cuMemAlloc(&one, piece));
+  }
+  ~PagingTest() override {
+    for (CUdeviceptr one : memory_) EXPECT_CUDA(cuMemFree(one));
+    EXPECT_LE(stat("peak_hbm_bytes"), hbm_limit);
+    EXPECT_EQ(stat("frozen"), 0u);
+    EXPECT_EQ(stat("driver_errors"), 0u);
+  }
+  std::vector<CUdeviceptr> memory_;
+};
+
+TEST_F(PagingTest, KernelsFillFourTimesWhatHbmHolds) {
+  for (std::size_t i = 0; i < pieces; ++i) fill(memory_[i], piece, static_cast<std::uint32_t>(i));
+  for (int round = 1; round <= 3; ++round) {
+    for (CUdeviceptr one : memory_) add(one, piece, 5);
+    for (std::size_t i = 0; i < pieces; ++i) {
+      ASSERT_TRUE(holds(memory_[i], piece, static_cast<std::uint32_t>(i),
+                        static_cast<std::uint32_t>(5 * round)))
+          << "piece " << i << " in round " << round;
+    }
+  }
+}
+
+TEST_F(PagingTest, WhatIsUsedMovesIntoHbmAndTheRestOut) {
+  for (std::size_t i = 0; i < pieces; ++i) fill(memory_[i], piece, static_cast<std::uint32_t>(i));
+  ASSERT_CUDA(cuStreamSynchronize(stream_));
+  const std::uint64_t promoted = stat("promoted_bytes"), evicted = stat("evicted_bytes");
+  // The last two were allocated when HBM was full, so they began in host memory.
+  std::uint32_t added = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (stat("promoted_bytes") - promoted < 2 * piece &&
+         std::chrono::steady_clock::now() < deadline) {
+    add(memory_[pieces - 1], piece, 1);
+    add(memory_[pieces - 2], piece, 1);
+    ASSERT_CUDA(cuStreamSynchronize(stream_));
+    ++added;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_GE(stat("promoted_bytes") - promoted, 2 * piece);
+  EXPECT_GT(stat("evicted_bytes"), evicted);
+  for (std::size_t i = 0; i < pieces; ++i) {
+    EXPECT_TRUE(
+        holds(memory_[i], piece, static_cast<std::uint32_t>(i), i >= pieces - 2 ? added : 0))
+        << "piece " << i;
+  }
+}
+
+TEST_F(PagingTest, CopiesAndFillsOfEveryKindReachTheRightBytes) {
+  const CUdeviceptr hot = memory_[0], cold = memory_[pieces - 1];
+  fill(hot, piece, 77);
+  ASSERT_CUDA(cuMemcpyDtoDAsync(cold, hot, piece, stream_));
+  EXPECT_TRUE(holds(cold, piece, 77));
+  fill(hot, piece, 78);
+  ASSERT_CUDA(cuStreamSynchronize(stream_));
+  ASSERT_CUDA(cuMemcpy(cold, hot, piece));
+  ASSERT_CUDA(cuCtxSynchronize());  // within the device, cuMemcpy does not wait
+  EXPECT_TRUE(holds(cold, piece, 78));
+  ASSERT_CUDA(cuMemcpyPeer(hot, context_, cold, context_, piece));
+  ASSERT_CUDA(cuCtxSynchronize());
+  EXPECT_TRUE(holds(hot, piece, 78));
+  ASSERT_CUDA(cuMemsetD32Async(cold, 0xabcd1234, piece / 4, stream_));
+  ASSERT_CUDA(cuStreamSynchronize(stream_));
+  std::vector<std::uint32_t> back(piece / 4);
+  ASSERT_CUDA(cuMemcpyDtoH(back.data(), cold, piece));
+  EXPECT_EQ(back, std::vector<std::uint32_t>(piece / 4, 0xabcd1234));
+  ASSERT_CUDA(cuMemsetD2D8(cold, 4096, 0x11, 100, piece / 4096));
+  ASSERT_CUDA(cuMemcpyDtoH(back.data(), cold, piece));
+  for (std::size_t row = 0; row < piece / 4096; ++row) {
+    ASSERT_EQ(back[row * 1024], 0x11111111u) << row;
+    ASSERT_EQ(back[row * 1024 + 25], 0xabcd1234u) << row;
+  }
+}
+
+TEST_F(PagingTest, ArgumentsInAPackedBufferAreSeenToo) {
+  const std::size_t last = pieces - 1;
+  struct {
+    CUdeviceptr words;
+    std::uint64_t count;
+    std::uint32_t seed;
+  } packed{memory_[last], piece / 4, 9};
+  std::size_t size = sizeof packed;
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                   CU_LAUNCH_PARAM_END};
+  const std::uint64_t named = stat("named_in_place_bytes");
+  ASSERT_CUDA(cuLaunchKernel(fill_, 4, 1, 1, 64, 1, 1, 0, stream_, nullptr, extra));
+  EXPECT_GT(stat("named_in_place_bytes"), named);
+  EXPECT_TRUE(holds(memory_[last], piece, 9));
+}
+
+TEST_F(PagingTest, ManyThreadsOnPerThreadStreamsKeepTheirBytes) {
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (std::size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      cuCtxSetCurrent(context_);
+      std::vector<std::uint32_t> source(piece / 4), back(piece / 4);
+      for (std::size_t i = t; i < pieces; i += 4) {
+        for (int round = 0; round < 3; ++round) {
+          for (std::size_t w = 0; w < source.size(); ++w) {
+            source[w] = static_cast<std::uint32_t>(w * (i + 3) + round);
+          }
+          if (cuMemcpyHtoDAsync(memory_[i], source.data(), piece, CU_STREAM_PER_THREAD) !=
+                  CUDA_SUCCESS ||
+              cuMemcpyDtoHAsync(back.data(), memory_[i], piece, CU_STREAM_PER_THREAD) !=
+                  CUDA_SUCCESS ||
+              cuStreamSynchronize(CU_STREAM_PER_THREAD) != CUDA_SUCCESS || back != source) {
+            ++wrong;
+          }
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+}  // namespace

@@ -1,0 +1,147 @@
+// The vhbm command as scripts and people use it.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "command.h"
+
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string state = "/tmp/vhbm-command-test." + std::to_string(getpid());
+const std::string vhbm =
+    "env LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=256MiB VHBM_STATE_DIR=" + state +
+    " " VHBM_COMMAND " ";
+const std::string program = CUDA_PROGRAM;
+// A sanitizer has to be first, so these tests put it there themselves.
+const std::string in_front =
+    std::string(PRELOAD).find(':') == std::string::npos ? "" : "env LD_PRELOAD=" PRELOAD " ";
+
+class Command : public ::testing::Test {
+ protected:
+  ~Command() override { std::filesystem::remove_all(state); }
+  const std::string summary_ = testing::TempDir() + "vhbm-summary." + std::to_string(getpid());
+  Json summary() const { return Json::parse(std::ifstream(summary_), nullptr, false); }
+};
+
+TEST_F(Command, RunsAProgramWithinTheLimit) {
+  const std::string device = summary_ + ".device";
+  const CommandResult result =
+      shell("SIMGPU_SUMMARY=" + device + " " + vhbm +
+            "run --hbm-limit 32MiB --host-limit 128MiB -- " + in_front + program + " 64 2>&1");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_EQ(result.output, "64 MiB written and read back\n");
+  // What the device itself saw.
+  const Json seen = Json::parse(std::ifstream(device), nullptr, false);
+  ASSERT_TRUE(seen.is_object());
+  EXPECT_GT(seen["peak_hbm_bytes"], 16 << 20);
+  EXPECT_LE(seen["peak_hbm_bytes"], 32 << 20);
+  std::filesystem::remove(device);
+}
+
+TEST_F(Command, SumsUpWhatTheRunCameTo) {
+  const CommandResult result = shell(vhbm + "run --set hbm_limit=32MiB --summary " + summary_ +
+                                     " -- " + in_front + program + " 64 2>&1");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_NE(result.output.find("vhbm: 1 process, peak HBM"), std::string::npos) << result.output;
+  const Json report = summary();
+  ASSERT_TRUE(report.is_object());
+  EXPECT_EQ(report["exit_status"], 0);
+  EXPECT_EQ(report["processes"].size(), 1u);
+  EXPECT_EQ(report["stats"]["hbm_limit"], 32 << 20);
+  EXPECT_GT(report["stats"]["peak_hbm_bytes"], 0);
+  EXPECT_LE(report["stats"]["peak_hbm_bytes"], 32 << 20);
+}
+
+TEST_F(Command, SumsUpTheGrandchildrenToo) {
+  const CommandResult result =
+      shell(vhbm + "run --hbm-limit 32MiB --summary " + summary_ + " -- bash -c '" + in_front +
+            program + " 64; sleep 0.3; " + in_front + program + " 8' 2>&1");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_GE(summary()["processes"].size(), 1u) << result.output;
+}
+
+TEST_F(Command, ReturnsWhatTheProgramReturned) {
+  EXPECT_EQ(shell(vhbm + "run -- bash -c 'exit 3'").exit_code, 3);
+  const std::string with_summary = vhbm + "run --summary " + summary_ + " -- ";
+  EXPECT_EQ(shell(with_summary + "bash -c 'exit 3' 2>&1").exit_code, 3);
+  EXPECT_EQ(summary()["exit_status"], 3);
+  EXPECT_EQ(shell(with_summary + "bash -c 'kill -TERM $$' 2>&1").exit_code, 128 + 15);
+  EXPECT_EQ(summary()["signal"], 15);
+  EXPECT_EQ(shell(vhbm + "run -- /no/such/program 2>&1").exit_code, 127);
+  EXPECT_EQ(shell(vhbm + "run -- /etc/passwd 2>&1").exit_code, 126);
+  EXPECT_EQ(shell(with_summary + "/no/such/program 2>&1").exit_code, 127);
+}
+
+TEST_F(Command, HandsSignalsOn) {
+  const CommandResult result =
+      shell("bash -c '" + vhbm + "run --summary " + summary_ +
+            " -- bash -c \"trap \\\"exit 9\\\" TERM; touch " + summary_ +
+            ".up; while :; do sleep 0.02; done\" & until test -e " + summary_ +
+            ".up; do sleep 0.02; done; kill -TERM $!; wait $!' 2>&1");
+  EXPECT_EQ(result.exit_code, 9) << result.output;
+  std::filesystem::remove(summary_ + ".up");
+}
+
+TEST_F(Command, RefusesWhatTheLibraryWouldRefuse) {
+  const CommandResult limit = shell(vhbm + "run --hbm-limit plenty -- true 2>&1");
+  EXPECT_EQ(limit.exit_code, 64);
+  EXPECT_NE(limit.output.find("plenty"), std::string::npos);
+  EXPECT_EQ(shell(vhbm + "run --set no_such_option=1 -- true 2>&1").exit_code, 64);
+  EXPECT_EQ(shell(vhbm + "run --set nothing -- true 2>&1").exit_code, 64);
+  EXPECT_EQ(shell(vhbm + "run 2>&1").exit_code, 64);
+  EXPECT_EQ(shell(vhbm + "2>&1").exit_code, 64);
+  EXPECT_EQ(shell(vhbm + "no-such-command 2>&1").exit_code, 64);
+}
+
+TEST_F(Command, SaysWhereItLookedForTheLibrary) {
+  const CommandResult result = shell("VHBM_LIBRARY=/no/such.so " + vhbm + "run -- true 2>&1");
+  EXPECT_EQ(result.exit_code, 70);
+  EXPECT_NE(result.output.find("/no/such.so"), std::string::npos);
+}
+
+TEST_F(Command, KeepsWhatWasPreloadedBefore) {
+  const CommandResult result =
+      shell("env LD_LIBRARY_PATH=" VHBM_LIB_DIR " LD_PRELOAD=libm.so.6 " VHBM_COMMAND
+            " run -- bash -c 'echo $LD_PRELOAD' 2>&1");
+  EXPECT_NE(result.output.find("libvhbm.so:libm.so.6"), std::string::npos) << result.output;
+}
+
+TEST_F(Command, ShowsTheLivingAndSaysWhenThereAreNone) {
+  const CommandResult none = shell(vhbm + "stat 2>&1");
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.output.find("no process"), std::string::npos);
+  EXPECT_EQ(shell(vhbm + "stat --json 2>/dev/null").output, "[]\n");
+  EXPECT_EQ(shell(vhbm + "stat 1 2>&1").exit_code, 1);
+  // The program waits until it is told that it was looked at.
+  const std::string go = summary_ + ".go";
+  std::filesystem::remove(go);
+  const CommandResult looked =
+      shell("bash -c '" + vhbm + "run --hbm-limit 32MiB -- " + in_front + program +
+            " 8 wait:" + go + " >/dev/null & for i in $(seq 200); do " + vhbm +
+            "stat --json 2>/dev/null | grep -q regions.:2 && break; sleep 0.05; done; " + vhbm +
+            "stat --json; " + vhbm + "stat; touch " + go + "; wait' 2>&1");
+  std::filesystem::remove(go);
+  const Json all = Json::parse(looked.output.substr(0, looked.output.find('\n')), nullptr, false);
+  ASSERT_TRUE(all.is_array()) << looked.output;
+  ASSERT_EQ(all.size(), 1u) << looked.output;
+  EXPECT_EQ(all[0]["regions"], 2);
+  EXPECT_EQ(all[0]["region_bytes"], 8 << 20);
+  EXPECT_NE(looked.output.find("HBM that this process may hold"), std::string::npos);
+}
+
+TEST_F(Command, ExplainsItself) {
+  const CommandResult help = shell(vhbm + "run --help");
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* word : {"Examples", "--hbm-limit", "Exit code", "stall_share"}) {
+    EXPECT_NE(help.output.find(word), std::string::npos) << word;
+  }
+  EXPECT_EQ(shell(vhbm + "--version").output.substr(0, 5), "vhbm ");
+}
+
+}  // namespace

@@ -1,0 +1,16 @@
+// What the command's exit codes mean; those of a started program pass through.
+#pragma once
+
+namespace vhbm::cli {
+
+enum ExitCode : int {
+  exit_ok = 0,
+  exit_no_process = 1,  // stat: nobody runs under vHBM, or not that process
+  exit_usage = 64,      // the command line, or a value on it, is not accepted
+  exit_failed = 70,     // something of our own failed, such as writing the summary
+  exit_not_executable = 126,
+  exit_not_found = 127,
+  exit_by_signal = 128,  // plus the signal's number
+};
+
+}  // namespace vhbm::cli
