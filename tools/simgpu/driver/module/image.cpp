@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -39,6 +39,17 @@ CUresult elf_size(const void* image, std::size_t* size) {
   return CUDA_SUCCESS;
 }
 
+// The loader takes two files of one name for one library, and descriptor numbers come back. So each
+// path is spelled differently: the load's number, in binary, as "/." and "/" in the middle of it.
+std::string path_of(int file) {
+  static std::atomic<std::uint32_t> loads{0};
+  std::string path = "/proc/self";
+  for (std::uint32_t number = loads.fetch_add(1) + 1; number != 0; number >>= 1) {
+    path += (number & 1) != 0 ? "/." : "/";
+  }
+  return path + "/fd/" + std::to_string(file);
+}
+
 }  // namespace
 
 CUresult ModuleImage::load(const void* image, std::shared_ptr<ModuleImage>* out) {
@@ -53,10 +64,8 @@ CUresult ModuleImage::load(const void* image, std::shared_ptr<ModuleImage>* out)
     written = count > 0;
     if (written) done += static_cast<std::size_t>(count);
   }
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", file);
   auto loaded = std::make_shared<ModuleImage>();
-  if (written) loaded->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (written) loaded->handle = dlopen(path_of(file).c_str(), RTLD_NOW | RTLD_LOCAL);
   close(file);
   if (!written) return CUDA_ERROR_OUT_OF_MEMORY;
   if (loaded->handle == nullptr) return CUDA_ERROR_INVALID_IMAGE;
