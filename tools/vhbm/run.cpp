@@ -20,7 +20,7 @@
 namespace vhbm::cli {
 namespace {
 
-constexpr timespec look_interval{0, 100'000'000};
+constexpr timespec look_interval{0, 50'000'000};
 
 void say(const std::string& what) {
   std::fprintf(stderr, "vhbm: %s\n", what.c_str());

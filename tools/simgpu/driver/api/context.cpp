@@ -37,8 +37,8 @@ void destroy(Call& call, Context* context) {
     if (module->context == context) modules.push_back(reinterpret_cast<CUmodule>(raw));
   }
   for (CUmodule module : modules) {
-    for (const auto& [name, function] : m.modules.take(module)->functions)
-      m.functions.take(function);
+    const auto taken = m.modules.take(module);
+    for (const auto& [name, function] : taken->functions) m.functions.take(function);
   }
 }
 

@@ -128,7 +128,8 @@ CUresult cuInit(unsigned int flags) {
 }
 
 CUresult cuDriverGetVersion(int* version) {
-  SIMGPU_CALL(nothing);
+  const Call call(__func__, Needs::nothing);  // also before cuInit, when there is no machine yet
+  if (call.refused()) return call.result();
   if (version == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *version = CUDA_VERSION;
   return CUDA_SUCCESS;
