@@ -1,31 +1,41 @@
-// The dynamic symbols of an object the loader has mapped, read from its own tables. Needed for the
-// functions that this library exports under the C library's names: asking the loader for those would
-// answer with ourselves.
+// The dynamic symbol table of a loaded shared object, read in place: how a function is found whose
+// name this library exports itself. Locking: none; reads memory that the loader no longer changes.
 #pragma once
 
-#include <cstddef>
+#include <link.h>
+
 #include <cstdint>
-#include <optional>
 
 namespace vhbm::interpose {
 
 class ElfObject {
  public:
-  // The loaded object whose file is named `file_name` (the last part of its path).
-  static std::optional<ElfObject> find_loaded(const char* file_name);
+  // As dl_iterate_phdr describes it. Finds nothing in an object without a dynamic section.
+  explicit ElfObject(const dl_phdr_info& info);
 
-  // The address of a function's default version, or nullptr.
-  [[nodiscard]] void* function(const char* name) const;
+  // DT_SONAME, or "" when it has none.
+  [[nodiscard]] const char* soname() const;
+  // The function or variable that the object itself defines under `name`, in that version; with no
+  // version, the default one or one without versions. nullptr when there is none.
+  [[nodiscard]] void* find(const char* name, const char* version = nullptr) const;
 
  private:
-  ElfObject() = default;
-  bool read(std::uintptr_t base, const void* dynamic);
+  [[nodiscard]] bool fits(std::uint32_t index, const char* name, const char* version) const;
+  [[nodiscard]] void* find_by_gnu_hash(const char* name, const char* version) const;
+  [[nodiscard]] void* find_by_hash(const char* name, const char* version) const;
+  [[nodiscard]] void* address(std::uint32_t index) const;
+  // The version's name by its index in DT_VERDEF, or "".
+  [[nodiscard]] const char* version_name(std::uint16_t index) const;
 
-  std::uintptr_t base_ = 0;
-  const void* symbols_ = nullptr;
+  ElfW(Addr) base_;
   const char* strings_ = nullptr;
-  const std::uint16_t* versions_ = nullptr;
+  const ElfW(Sym) * symbols_ = nullptr;
   const std::uint32_t* gnu_hash_ = nullptr;
+  const std::uint32_t* hash_ = nullptr;
+  const std::uint16_t* versions_ = nullptr;
+  const char* definitions_ = nullptr;
+  std::uint64_t definition_count_ = 0;
+  std::uint64_t soname_ = 0;
 };
 
 }  // namespace vhbm::interpose

@@ -1,0 +1,126 @@
+// Large allocations become regions; small ones, and those on a device that has no runtime, are the
+// driver's. A pointer that is no region is freed by the driver, which knows what to say of it.
+#include <algorithm>
+
+#include "interpose/cuda_result.h"
+#include "interpose/submit.h"
+
+namespace vhbm::interpose {
+namespace {
+
+// True when `result` is the answer; false when the driver is to be asked.
+bool allocated(const HookScope& scope, Runtime* runtime, CUdeviceptr* out, Bytes size,
+               CUresult* result) {
+  if (runtime == nullptr || out == nullptr || size.value == 0) return false;
+  // The driver then says so itself, and breaks the capture as it does natively.
+  if (Session::get().captures.forbid_allocation(scope.linkage())) return false;
+  const auto region = runtime->allocate(size);
+  if (region.status().code() == Errc::too_small || region.status().code() == Errc::frozen) {
+    return false;
+  }
+  if (region.ok()) *out = region->value;
+  *result = to_cuda(region.status());
+  return true;
+}
+
+// What the driver gives out counts against the limit, so room is made before it does.
+template <typename Call>
+CUresult natively(Runtime* runtime, const CUdeviceptr* out, Bytes size, Call&& call) {
+  if (runtime != nullptr) runtime->native_allocated(size);
+  const CUresult result = call();
+  if (runtime == nullptr) return result;
+  if (result == CUDA_SUCCESS) {
+    Session::get().native_allocated(*out, size);
+  } else {
+    runtime->native_freed(size);
+  }
+  return result;
+}
+
+// The distance of rows that the driver would choose, or 0 when it would refuse.
+std::size_t pitch_of(const HookScope& scope, std::size_t width, unsigned element_size) {
+  CUdevice device = 0;
+  int alignment = 0;
+  if (!scope.linked() || (element_size != 4 && element_size != 8 && element_size != 16)) return 0;
+  const Queries& ask = scope.linkage().ask;
+  if (ask.cuCtxGetDevice == nullptr || ask.cuCtxGetDevice(&device) != CUDA_SUCCESS ||
+      ask.cuDeviceGetAttribute(&alignment, CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT, device) !=
+          CUDA_SUCCESS) {
+    return 0;
+  }
+  return Bytes{width}.rounded_up_to({static_cast<std::uint64_t>(std::max(alignment, 512))}).value;
+}
+
+// True when the pointer was a region's and `result` says how freeing it went.
+bool freed(const HookScope& scope, CUdeviceptr address, CUresult* result) {
+  Runtime* const runtime = scope.runtime();
+  if (runtime == nullptr || !runtime->owns({address})) return false;
+  *result = to_cuda(runtime->free({address}));
+  return true;
+}
+
+CUresult free_async(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
+                    CUdeviceptr address, CUstream stream) {
+  const HookScope scope;
+  CUresult result = CUDA_SUCCESS;
+  // Waits for all work where the driver would wait for this stream's: later than asked, never
+  // earlier.
+  if (freed(scope, address, &result)) return result;
+  result = scope.call(function, address, stream);
+  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
+  return result;
+}
+
+}  // namespace
+}  // namespace vhbm::interpose
+
+using namespace vhbm;
+using namespace vhbm::interpose;
+
+extern "C" {
+
+CUresult CUDAAPI cuMemAlloc_v2(CUdeviceptr* out, std::size_t size) {
+  const HookScope scope;
+  Runtime* const runtime = scope.start_here();
+  CUresult result = CUDA_SUCCESS;
+  if (allocated(scope, runtime, out, {size}, &result)) return result;
+  return natively(runtime, out, {size},
+                  [&] { return scope.call(&Functions::cuMemAlloc_v2, out, size); });
+}
+
+CUresult CUDAAPI cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t width,
+                                    std::size_t height, unsigned element_size) {
+  const HookScope scope;
+  Runtime* const runtime = scope.start_here();
+  const std::size_t row =
+      runtime == nullptr || pitch == nullptr ? 0 : pitch_of(scope, width, element_size);
+  std::size_t size = 0;
+  CUresult result = CUDA_SUCCESS;
+  if (__builtin_mul_overflow(row, height, &size)) size = 0;
+  if (allocated(scope, runtime, out, {size}, &result)) {
+    if (result == CUDA_SUCCESS) *pitch = row;
+    return result;
+  }
+  return natively(runtime, out, {size}, [&] {
+    return scope.call(&Functions::cuMemAllocPitch_v2, out, pitch, width, height, element_size);
+  });
+}
+
+CUresult CUDAAPI cuMemFree_v2(CUdeviceptr address) {
+  const HookScope scope;
+  CUresult result = CUDA_SUCCESS;
+  if (freed(scope, address, &result)) return result;
+  result = scope.call(&Functions::cuMemFree_v2, address);
+  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
+  return result;
+}
+
+CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
+  return free_async(&Functions::cuMemFreeAsync, address, stream);
+}
+
+CUresult CUDAAPI cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
+  return free_async(&Functions::cuMemFreeAsync_ptsz, address, stream);
+}
+
+}  // extern "C"

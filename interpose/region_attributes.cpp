@@ -1,0 +1,72 @@
+// The mapping behind a region would tell of one chunk, of a null context, and of host memory where
+// it is host-mapped: all of which programs act on.
+#include "interpose/region_attributes.h"
+
+#include <cstring>
+
+namespace vhbm::interpose {
+namespace {
+
+// Regions' identities and the driver's must not meet.
+constexpr unsigned long long region_ids = 1ull << 63;
+
+template <typename T>
+CUresult give(void* out, T value) {
+  std::memcpy(out, &value, sizeof value);
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+
+CUresult region_attribute(const RegionView& region, CUdeviceptr address,
+                          CUpointer_attribute attribute, void* out) {
+  switch (attribute) {
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+      return give(out, region.context);
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+      return give<unsigned>(out, CU_MEMORYTYPE_DEVICE);
+    case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+      return give(out, address);
+    case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+      return give<unsigned>(out, 0);
+    case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+      return give(out, region_ids | region.id.value);
+    case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+      return give<unsigned>(out, 0);
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+      return give<int>(out, region.device);
+    // Exporting and registering a region is not offered.
+    case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+      return give(out, false);
+    case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+      return give<unsigned long long>(out, 0);
+    case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+      return give(out, false);
+#if CUDA_VERSION >= 12080
+    case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
+      return give(out, false);
+#endif
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+    case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+      return give<CUdeviceptr>(out, region.base.value);
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+    case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+      return give<std::size_t>(out, region.size.value);
+    case CU_POINTER_ATTRIBUTE_MAPPED:
+      return give(out, true);
+    case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+      return give<unsigned>(out, CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE);
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+      return give<void*>(out, nullptr);
+    case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
+      return give(out, region_ids | region.id.value);
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
+  }
+}
+
+void clear_attribute(CUpointer_attribute attribute, void* out) {
+  if (attribute == CU_POINTER_ATTRIBUTE_HOST_POINTER) give<void*>(out, nullptr);
+}
+
+}  // namespace vhbm::interpose

@@ -1,0 +1,18 @@
+// What cuPointerGetAttribute says of a region: what it would say of cuMemAlloc's memory, wherever
+// the region's pages are at that moment. Locking: none.
+#pragma once
+
+#include <cuda.h>
+
+#include "runtime/region_view.h"
+
+namespace vhbm::interpose {
+
+// CUDA_SUCCESS, or what the driver answers for device memory that has no such attribute.
+[[nodiscard]] CUresult region_attribute(const RegionView& region, CUdeviceptr address,
+                                        CUpointer_attribute attribute, void* out);
+
+// Clears what cuPointerGetAttributes leaves for an attribute that is not there: null or 0.
+void clear_attribute(CUpointer_attribute attribute, void* out);
+
+}  // namespace vhbm::interpose

@@ -1,0 +1,183 @@
+// Nothing here may throw into the application: what cannot be recorded for want of memory is
+// dropped, since it only makes the pager more careful or its books a little wrong.
+#include "interpose/session.h"
+
+#include <pthread.h>
+
+#include <cstdlib>
+#include <exception>
+
+#include "policies/policy.h"
+#include "runtime/log.h"
+#include "runtime/options.h"
+
+namespace vhbm::interpose {
+namespace {
+
+template <typename Work>
+void keep_exceptions_in(Work&& work) noexcept {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    log_line(LogLevel::warn, error.what());
+  }
+}
+
+}  // namespace
+
+constinit std::atomic<Runtime*> Session::running_{nullptr};
+
+Session& Session::get() {
+  static Session* const session = new Session;
+  return *session;
+}
+
+Runtime* Session::start(const Linkage& linkage) noexcept {
+  if (decided_.load(std::memory_order_acquire)) return runtime();
+  CUcontext current = nullptr;
+  if (linkage.ask.cuCtxGetCurrent == nullptr ||
+      linkage.ask.cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr) {
+    return nullptr;
+  }
+  std::lock_guard lock(mutex_);
+  if (!decided_.load(std::memory_order_relaxed)) {
+    keep_exceptions_in([&] { try_to_start(linkage); });
+    decided_.store(true, std::memory_order_release);
+  }
+  return runtime();
+}
+
+Runtime* Session::start_here(const Linkage& linkage) noexcept {
+  Runtime* const started = start(linkage);
+  CUdevice current = 0;
+  if (started == nullptr || linkage.ask.cuCtxGetDevice(&current) != CUDA_SUCCESS) return nullptr;
+  return current == device_ ? started : nullptr;
+}
+
+void Session::try_to_start(const Linkage& linkage) {
+  const auto options = Options::from_environment();
+  if (!options.ok()) {
+    log_error("{}; vHBM is off in this process", options.status().message());
+    return;
+  }
+  if (options->disable) return;
+  const Policy* policy = find_policy(options->policy);
+  if (policy == nullptr) {
+    std::string known;
+    for (const Policy& one : policies()) {
+      if (!known.empty()) known += ", ";
+      known += one.name;
+    }
+    log_error("VHBM_POLICY=\"{}\" is not accepted: expected {}; vHBM is off in this process",
+              options->policy, known);
+    return;
+  }
+  if (linkage.missing != nullptr) {
+    log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
+    return;
+  }
+  if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) return;
+  auto started = Runtime::start(linkage.driver, *options, policy->plan);
+  if (!started.ok()) {
+    log_error("vHBM is off in this process: {}", started.status().message());
+    return;
+  }
+  runtime_ = std::move(*started);
+  for (CUcontext context : contexts_) runtime_->context_created(context);
+  pthread_atfork(nullptr, nullptr, &after_fork_in_child);
+  std::atexit(&at_exit);
+  running_.store(runtime_.get(), std::memory_order_release);
+}
+
+// The child has no CUDA, and none of our threads: from here on every call goes to the driver.
+void Session::after_fork_in_child() {
+  if (Runtime* const runtime = running_.exchange(nullptr); runtime != nullptr) runtime->stop();
+}
+
+// The driver shuts down after this, and nothing of ours may be in it then. Regions stay usable for
+// those destructors that still free memory.
+void Session::at_exit() {
+  if (Runtime* const runtime = running_.load(); runtime != nullptr) runtime->stop();
+}
+
+void Session::native_allocated(CUdeviceptr address, Bytes size) noexcept {
+  keep_exceptions_in([&] {
+    std::lock_guard lock(mutex_);
+    native_[address] = size;
+  });
+}
+
+void Session::native_freed(CUdeviceptr address) noexcept {
+  Runtime* const runtime = Session::runtime();
+  if (runtime == nullptr) return;
+  std::lock_guard lock(mutex_);
+  const auto found = native_.find(address);
+  if (found == native_.end()) return;
+  runtime->native_freed(found->second);
+  native_.erase(found);
+}
+
+void Session::context_created(CUcontext context) noexcept {
+  if (stands_aside()) return;
+  keep_exceptions_in([&] {
+    std::lock_guard lock(mutex_);
+    contexts_.insert(context);
+    if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
+      runtime->context_created(context);
+    }
+  });
+}
+
+void Session::context_destroyed(CUcontext context) noexcept {
+  if (stands_aside()) return;
+  keep_exceptions_in([&] {
+    {
+      std::lock_guard lock(mutex_);
+      contexts_.erase(context);
+    }
+    if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
+      captures.context_destroyed(context, *runtime);
+      runtime->context_destroyed(context);
+    }
+    layouts.forget();
+  });
+}
+
+void Session::primary_retained(CUdevice device, CUcontext context) noexcept {
+  if (stands_aside()) return;
+  keep_exceptions_in([&] {
+    {
+      std::lock_guard lock(mutex_);
+      Primary& primary = primaries_[device];
+      primary.context = context;
+      ++primary.retained;
+    }
+    context_created(context);
+  });
+}
+
+void Session::primary_released(CUdevice device) noexcept {
+  if (stands_aside()) return;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = primaries_.find(device);
+    if (found == primaries_.end() || found->second.retained == 0) return;
+    if (--found->second.retained != 0) return;
+  }
+  primary_reset(device);
+}
+
+void Session::primary_reset(CUdevice device) noexcept {
+  if (stands_aside()) return;
+  CUcontext context = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = primaries_.find(device);
+    if (found == primaries_.end()) return;
+    context = found->second.context;
+    found->second.context = nullptr;
+  }
+  if (context != nullptr) context_destroyed(context);
+}
+
+}  // namespace vhbm::interpose
