@@ -1,16 +1,23 @@
 // The formats are those of the ELF specification (System V gABI) and of the GNU hash section. Runs
-// before anything else of the process may be ready: no allocation, no library call but strcmp.
+// before anything else of the process may be ready, a sanitizer's interceptors included: no
+// allocation and no library call.
 #include "interpose/elf_object.h"
 
 #include <elf.h>
-
-#include <cstring>
 
 namespace vhbm::interpose {
 namespace {
 
 constexpr std::uint16_t hidden_version = 0x8000;
 constexpr std::uint16_t first_named_version = 2;  // 0 is local, 1 the object itself
+
+bool same(const char* a, const char* b) {
+  while (*a == *b && *a != '\0') {
+    ++a;
+    ++b;
+  }
+  return *a == *b;
+}
 
 std::uint32_t gnu_hash_of(const char* name) {
   std::uint32_t hash = 5381;
@@ -30,13 +37,8 @@ std::uint32_t hash_of(const char* name) {
 
 }  // namespace
 
-ElfObject::ElfObject(const dl_phdr_info& info) : base_(info.dlpi_addr) {
-  const ElfW(Dyn)* entry = nullptr;
-  for (int i = 0; i < info.dlpi_phnum; ++i) {
-    if (info.dlpi_phdr[i].p_type == PT_DYNAMIC) {
-      entry = reinterpret_cast<const ElfW(Dyn)*>(base_ + info.dlpi_phdr[i].p_vaddr);
-    }
-  }
+ElfObject::ElfObject(const link_map& loaded) : base_(loaded.l_addr) {
+  const ElfW(Dyn)* entry = loaded.l_ld;
   if (entry == nullptr) return;
   // glibc rewrites these entries into addresses, but not in objects that it maps read-only (the
   // vDSO).
@@ -74,8 +76,8 @@ ElfObject::ElfObject(const dl_phdr_info& info) : base_(info.dlpi_addr) {
   }
 }
 
-const char* ElfObject::soname() const {
-  return strings_ == nullptr || soname_ == 0 ? "" : strings_ + soname_;
+bool ElfObject::is_named(const char* soname) const {
+  return strings_ != nullptr && soname_ != 0 && same(strings_ + soname_, soname);
 }
 
 void* ElfObject::find(const char* name, const char* version) const {
@@ -115,10 +117,10 @@ bool ElfObject::fits(std::uint32_t index, const char* name, const char* version)
   const ElfW(Sym)& symbol = symbols_[index];
   const unsigned type = symbol.st_info & 0xf;
   if (symbol.st_shndx == SHN_UNDEF || type > STT_FUNC) return false;
-  if (std::strcmp(strings_ + symbol.st_name, name) != 0) return false;
+  if (!same(strings_ + symbol.st_name, name)) return false;
   const std::uint16_t own = versions_ == nullptr ? 1 : versions_[index];
   if (version == nullptr) return (own & hidden_version) == 0;
-  return std::strcmp(version_name(own & ~hidden_version), version) == 0;
+  return same(version_name(own & ~hidden_version), version);
 }
 
 const char* ElfObject::version_name(std::uint16_t index) const {

@@ -10,11 +10,11 @@ namespace vhbm::interpose {
 
 class ElfObject {
  public:
-  // As dl_iterate_phdr describes it. Finds nothing in an object without a dynamic section.
-  explicit ElfObject(const dl_phdr_info& info);
+  // As the loader's list (_r_debug.r_map) has it.
+  explicit ElfObject(const link_map& loaded);
 
-  // DT_SONAME, or "" when it has none.
-  [[nodiscard]] const char* soname() const;
+  // Whether this is its DT_SONAME.
+  [[nodiscard]] bool is_named(const char* soname) const;
   // The function or variable that the object itself defines under `name`, in that version; with no
   // version, the default one or one without versions. nullptr when there is none.
   [[nodiscard]] void* find(const char* name, const char* version = nullptr) const;

@@ -1,10 +1,10 @@
-// Read out of the loaded C library's symbol table: asking dlsym for dlsym would lead back here.
+// Read out of the loaded C library's symbol table: asking dlsym for dlsym would lead back here. The
+// loader's list is read where it lies; its functions may be interposed, and call dlsym themselves.
 #include "interpose/real_dlsym.h"
 
 #include <link.h>
 
 #include <atomic>
-#include <cstring>
 
 #include "interpose/elf_object.h"
 
@@ -14,25 +14,13 @@ namespace {
 // dlsym lives in libdl before glibc 2.34, and in libc since.
 constexpr const char* homes[] = {"libc.so.6", "libdl.so.2"};
 
-struct Search {
-  const char* home;
-  const char* name;
-  void* found;
-};
-
-int look_into(dl_phdr_info* info, std::size_t, void* data) {
-  auto* search = static_cast<Search*>(data);
-  const ElfObject object(*info);
-  if (std::strcmp(object.soname(), search->home) != 0) return 0;
-  search->found = object.find(search->name);
-  return 1;
-}
-
 void* find(const char* name) {
   for (const char* home : homes) {
-    Search search{home, name, nullptr};
-    dl_iterate_phdr(&look_into, &search);
-    if (search.found != nullptr) return search.found;
+    for (const link_map* loaded = _r_debug.r_map; loaded != nullptr; loaded = loaded->l_next) {
+      const ElfObject object(*loaded);
+      if (!object.is_named(home)) continue;
+      if (void* found = object.find(name); found != nullptr) return found;
+    }
   }
   return nullptr;
 }

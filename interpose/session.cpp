@@ -51,7 +51,14 @@ Runtime* Session::start_here(const Linkage& linkage) noexcept {
   Runtime* const started = start(linkage);
   CUdevice current = 0;
   if (started == nullptr || linkage.ask.cuCtxGetDevice(&current) != CUDA_SUCCESS) return nullptr;
-  return current == device_ ? started : nullptr;
+  if (current == device_) return started;
+  if (!told_of_other_device_.exchange(true)) {
+    keep_exceptions_in([&] {
+      log_warn("only device {}'s memory is paged in this process; device {}'s is the driver's",
+               device_, current);
+    });
+  }
+  return nullptr;
 }
 
 void Session::try_to_start(const Linkage& linkage) {

@@ -68,6 +68,7 @@ class Session {
   std::mutex mutex_;
   std::unique_ptr<Runtime> runtime_;
   CUdevice device_ = 0;
+  std::atomic<bool> told_of_other_device_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
   std::unordered_map<CUdeviceptr, Bytes> native_;

@@ -128,7 +128,8 @@ bool Frames::over_limit() const noexcept {
 
 void Frames::native_allocated(Bytes size) noexcept {
   native_.fetch_add(size.value, std::memory_order_relaxed);
-  publish();
+  // Above the limit only until the caller has made room, which is before the driver takes it.
+  if (!over_limit()) publish();
 }
 
 void Frames::native_freed(Bytes size) noexcept {

@@ -88,6 +88,11 @@ void Pager::run() noexcept {
   wake_.notify_all();
 }
 
+// A limit that does not hold is more urgent than the application's comfort.
+bool Pager::resting() const {
+  return Clock::now() < next_flip_ && !device_.frames->over_limit();
+}
+
 void Pager::publish() noexcept {
   device_.stats.set(Stat::launches, device_.launches.sum());
   device_.stats.set(Stat::gate_waits, gate_.waits());
@@ -97,11 +102,11 @@ void Pager::publish() noexcept {
 void Pager::round() {
   device_.now.fetch_add(1, std::memory_order_relaxed);
   publish();
-  if (device_.frozen() || Clock::now() < next_flip_) return;
+  if (device_.frozen() || resting()) return;
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up()) return;
-  if (Clock::now() < next_flip_ || planner_ == nullptr) return;
+  if (resting() || planner_ == nullptr) return;
   const Plan plan = make_plan();
   if (plan.empty()) return;
   Flip flip(device_, gate_);

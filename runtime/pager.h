@@ -38,6 +38,7 @@ class Pager {
 
   void run() noexcept;
   void round();
+  [[nodiscard]] bool resting() const;
   void publish() noexcept;
   // Frames and regions that could not be taken back earlier. False while copies are still in
   // flight.

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <new>
+#include <thread>
 
 #include "runtime/allocator.h"
 #include "runtime/context_scope.h"
@@ -14,6 +16,12 @@
 #include "runtime/pager.h"
 
 namespace vhbm {
+namespace {
+
+// How long an allocation of the driver's own waits for the limit to hold with it.
+constexpr std::chrono::seconds native_patience{1};
+
+}  // namespace
 
 class Runtime::Impl {
  public:
@@ -90,10 +98,18 @@ std::optional<RegionView> Runtime::find(DeviceAddress address) const {
 void Runtime::native_allocated(Bytes size) {
   Device& device = *impl_->device;
   device.frames->native_allocated(size);
-  if (!device.frames->over_limit()) return;
-  // Pooled frames make room at once; when that is not enough the pager evicts. A flip under way is
-  // not waited for: its end trims as well.
-  if (std::unique_lock lock(device.lock, std::try_to_lock); lock) device.frames->trim();
+  const auto deadline = std::chrono::steady_clock::now() + native_patience;
+  while (device.frames->over_limit()) {
+    {
+      std::lock_guard lock(device.lock);
+      device.frames->trim();
+      if (!device.frames->over_limit() || device.frozen() || device.drain.capturing()) return;
+    }
+    // Pooled frames were not enough: the pager has to evict. What it cannot do in time, because the
+    // GPU never gets quiet, must not hold the application up: the driver then decides.
+    if (std::chrono::steady_clock::now() >= deadline) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 void Runtime::native_freed(Bytes size) {

@@ -5,27 +5,8 @@
 #include <link.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "interpose/elf_object.h"
-
-namespace {
-
-struct Search {
-  const char* soname;
-  const char* symbol;
-  void* found;
-};
-
-int look(dl_phdr_info* info, std::size_t, void* data) {
-  auto* search = static_cast<Search*>(data);
-  const vhbm::interpose::ElfObject object(*info);
-  if (std::strcmp(object.soname(), search->soname) != 0) return 0;
-  search->found = object.find(search->symbol);
-  return 1;
-}
-
-}  // namespace
 
 Owner owner_of(const void* function) {
   Dl_info info{};
@@ -35,9 +16,11 @@ Owner owner_of(const void* function) {
 }
 
 void* defined_in(const char* soname, const char* symbol) {
-  Search search{soname, symbol, nullptr};
-  dl_iterate_phdr(&look, &search);
-  return search.found;
+  for (const link_map* loaded = _r_debug.r_map; loaded != nullptr; loaded = loaded->l_next) {
+    const vhbm::interpose::ElfObject object(*loaded);
+    if (object.is_named(soname)) return object.find(symbol);
+  }
+  return nullptr;
 }
 
 const std::vector<std::string>& hooked_symbols() {

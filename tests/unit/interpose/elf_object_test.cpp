@@ -4,34 +4,20 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <string>
-
 namespace vhbm::interpose {
 namespace {
 
 struct Search {
-  const char* soname;
-  const char* symbol;
-  const char* version;
   bool object_found = false;
   void* symbol_found = nullptr;
 };
 
-int look(dl_phdr_info* info, std::size_t, void* data) {
-  auto* search = static_cast<Search*>(data);
-  const ElfObject object(*info);
-  if (std::string(object.soname()) != search->soname) return 0;
-  search->object_found = true;
-  search->symbol_found = object.find(search->symbol, search->version);
-  return 1;
-}
-
 Search search(const char* soname, const char* symbol, const char* version = nullptr) {
-  Search search{soname, symbol, version};
-  dl_iterate_phdr(&look, &search);
-  return search;
+  for (const link_map* loaded = _r_debug.r_map; loaded != nullptr; loaded = loaded->l_next) {
+    const ElfObject object(*loaded);
+    if (object.is_named(soname)) return {true, object.find(symbol, version)};
+  }
+  return {};
 }
 
 constexpr const char* oldest_version =
@@ -88,9 +74,9 @@ TEST(ElfObject, ReadsTheOlderKindOfHashTable) {
 }
 
 TEST(ElfObject, FindsNothingInAnObjectWithoutADynamicSection) {
-  const dl_phdr_info nothing{};
+  const link_map nothing{};
   const ElfObject object(nothing);
-  EXPECT_STREQ(object.soname(), "");
+  EXPECT_FALSE(object.is_named(""));
   EXPECT_EQ(object.find("getpid"), nullptr);
 }
 
