@@ -138,6 +138,20 @@ CUresult cuCtxDestroy_v2(CUcontext handle) {
   return CUDA_SUCCESS;
 }
 
+// The first versions of these differ in name alone, or in what no test could tell.
+CUresult cuCtxCreate(CUcontext* out, unsigned flags, CUdevice device) {
+  return create(__func__, out, flags, device);
+}
+CUresult cuCtxDestroy(CUcontext handle) {
+  return cuCtxDestroy_v2(handle);
+}
+CUresult cuDevicePrimaryCtxRelease(CUdevice device) {
+  return cuDevicePrimaryCtxRelease_v2(device);
+}
+CUresult cuDevicePrimaryCtxReset(CUdevice device) {
+  return cuDevicePrimaryCtxReset_v2(device);
+}
+
 CUresult cuCtxPushCurrent_v2(CUcontext handle) {
   SIMGPU_CALL(driver);
   Context* context = find_context(handle);

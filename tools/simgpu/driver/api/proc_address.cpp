@@ -5,18 +5,11 @@
 #include <cstdio>
 #include <cstring>
 
+#include "api/symbol.h"
 #include "lifecycle.h"
 
 namespace simgpu {
 namespace {
-
-struct Symbol {
-  const char* name;      // what is asked for
-  const char* exported;  // the function's own name
-  int version;           // the CUDA version that brought it
-  bool per_thread;
-  void* function;
-};
 
 const Symbol kSymbols[] = {
 #define SYMBOL(name, exported, version, per_thread) \
@@ -33,14 +26,17 @@ struct Answer {
 // The newest variant not newer than `version`; per-thread ones first where these are asked for.
 Answer find(const char* name, int version, bool per_thread) {
   Answer answer;
-  for (const Symbol& symbol : kSymbols) {
-    if (std::strcmp(symbol.name, name) != 0) continue;
-    answer.name_known = true;
-    if (symbol.version > version || (symbol.per_thread && !per_thread)) continue;
-    const Symbol* best = answer.symbol;
-    if (best == nullptr || symbol.per_thread > best->per_thread ||
-        (symbol.per_thread == best->per_thread && symbol.version > best->version)) {
-      answer.symbol = &symbol;
+  for (const std::span<const Symbol> symbols :
+       {std::span<const Symbol>(kSymbols), unsupported_symbols()}) {
+    for (const Symbol& symbol : symbols) {
+      if (std::strcmp(symbol.name, name) != 0) continue;
+      answer.name_known = true;
+      if (symbol.version > version || (symbol.per_thread && !per_thread)) continue;
+      const Symbol* best = answer.symbol;
+      if (best == nullptr || symbol.per_thread > best->per_thread ||
+          (symbol.per_thread == best->per_thread && symbol.version > best->version)) {
+        answer.symbol = &symbol;
+      }
     }
   }
   return answer;

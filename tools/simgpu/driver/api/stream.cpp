@@ -74,6 +74,10 @@ CUresult cuStreamDestroy_v2(CUstream handle) {
   return CUDA_SUCCESS;
 }
 
+CUresult cuStreamDestroy(CUstream handle) {
+  return cuStreamDestroy_v2(handle);
+}
+
 CUresult cuStreamQuery(CUstream handle) {
   SIMGPU_CALL(context);
   std::shared_ptr<Stream> stream;
