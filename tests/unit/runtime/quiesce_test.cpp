@@ -44,8 +44,10 @@ TEST_F(Quiescing, GivesUpWhileAStreamIsBusyAndTriesAgain) {
   make_pressure(patient());
   Blockade blockade(stream_);
   const std::uint64_t before = stat(Stat::flips_abandoned_deadline);
-  const std::uint64_t flips = stat(Stat::flips);
   runtime_->named(busy_);
+  EXPECT_TRUE(use_until(busy_, [&] { return stat(Stat::flips_abandoned_deadline) > before; }));
+  // Counted from here: a flip that was under way when the stream became busy has ended by now.
+  const std::uint64_t flips = stat(Stat::flips);
   EXPECT_TRUE(use_until(busy_, [&] { return stat(Stat::flips_abandoned_deadline) > before + 1; }));
   EXPECT_EQ(stat(Stat::flips), flips);
   // The gate is open in between: a submitter gets through.

@@ -34,6 +34,10 @@ function(add_gpu_kernels name source)
     target_include_directories(${module} PRIVATE ${VHBM_SIMGPU_DIR}/include ${CUDAToolkit_INCLUDE_DIRS})
     target_compile_options(${module} PRIVATE -O3 -fvisibility=hidden -Wno-unknown-pragmas
                                              -Wno-unused-value -Wno-parentheses)
+    if(VHBM_SANITIZE STREQUAL "address")
+      # A kernel's bad access is the simulated driver's to report.
+      target_compile_options(${module} PRIVATE -fno-sanitize=null,alignment,object-size)
+    endif()
     set_target_properties(${module} PROPERTIES PREFIX "" SUFFIX ".simgpu"
                           LIBRARY_OUTPUT_DIRECTORY ${dir})
     list(APPEND images "simulated" "${dir}/${module}.simgpu" "simulated GPU")

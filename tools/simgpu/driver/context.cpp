@@ -30,9 +30,10 @@ void Context::revive() {
 }
 
 std::shared_ptr<Stream> Context::create_stream(StreamKind kind, int priority) {
-  streams.erase(std::remove_if(streams.begin(), streams.end(),
-                               [](const auto& stream) { return stream->ended(); }),
-                streams.end());
+  const auto ended = std::stable_partition(streams.begin(), streams.end(),
+                                           [](const auto& stream) { return !stream->ended(); });
+  std::for_each(ended, streams.end(), [](const auto& stream) { stream->join(); });
+  streams.erase(ended, streams.end());
   auto stream = Stream::create(this, kind, priority);
   streams.push_back(stream);
   return stream;
@@ -101,6 +102,7 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   machine()->wait(lock, [&] {
     return std::all_of(ending.begin(), ending.end(), [](const auto& s) { return s->ended(); });
   });
+  for (const auto& stream : ending) stream->join();
   streams.clear();
   per_thread_.clear();
   recorder_ = nullptr;

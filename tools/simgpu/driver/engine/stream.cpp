@@ -1,7 +1,5 @@
 #include "engine/stream.h"
 
-#include <thread>
-
 #include "context.h"
 #include "engine/fuzzer.h"
 #include "machine.h"
@@ -23,7 +21,7 @@ Stream::Stream(Context* owner, StreamKind stream_kind, int stream_priority)
 
 std::shared_ptr<Stream> Stream::create(Context* context, StreamKind kind, int priority) {
   std::shared_ptr<Stream> stream(new Stream(context, kind, priority));
-  std::thread([stream] { stream->run(); }).detach();
+  stream->thread_ = std::thread([raw = stream.get()] { raw->run(); });
   return stream;
 }
 

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "engine/work.h"
@@ -52,6 +53,11 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   bool idle() const { return last_ == nullptr || last_->done; }
   bool ended() const { return ended_; }
+  // After ended(): the thread needs no lock any more, and is gone when this returns. Whoever lets
+  // go of a stream calls it, so that no thread is still on its way out when the process ends.
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
   const OperationPtr& last() const { return last_; }
 
   Context* const context;
@@ -67,6 +73,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Stream(Context* owner, StreamKind kind, int priority);
   void run();
 
+  std::thread thread_;
   std::condition_variable wake_;
   std::deque<OperationPtr> queue_;
   OperationPtr last_;
