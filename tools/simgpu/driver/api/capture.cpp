@@ -81,10 +81,7 @@ CUresult cuStreamBeginCapture(CUstream handle) {
 }
 
 CUresult cuStreamEndCapture(CUstream handle, CUgraph* out) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *out = nullptr;
   const auto capture = stream->capture;

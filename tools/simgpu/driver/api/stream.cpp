@@ -79,10 +79,7 @@ CUresult cuStreamDestroy(CUstream handle) {
 }
 
 CUresult cuStreamQuery(CUstream handle) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
   const bool others_idle =
@@ -91,10 +88,7 @@ CUresult cuStreamQuery(CUstream handle) {
 }
 
 CUresult cuStreamSynchronize(CUstream handle) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
   // The legacy stream stands for the blocking ones too: wait for a marker that waits for them.
@@ -103,10 +97,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
 }
 
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   const auto event = m.events.find(event_handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
   if (flags > 1) return CUDA_ERROR_INVALID_VALUE;
@@ -125,50 +116,35 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags
 }
 
 CUresult cuStreamGetFlags(CUstream handle, unsigned* flags) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (flags == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *flags = stream->kind == StreamKind::non_blocking ? CU_STREAM_NON_BLOCKING : CU_STREAM_DEFAULT;
   return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetPriority(CUstream handle, int* priority) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (priority == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *priority = stream->priority;
   return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetId(CUstream handle, unsigned long long* id) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (id == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *id = stream->id;
   return CUDA_SUCCESS;
 }
 
 CUresult cuStreamGetCtx(CUstream handle, CUcontext* out) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   *out = reinterpret_cast<CUcontext>(stream->context);
   return CUDA_SUCCESS;
 }
 
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* data) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (function == nullptr) return CUDA_ERROR_INVALID_VALUE;
   OperationPtr operation;
   return submit(call.context(), *stream, HostWork{function, data}, CU_GRAPH_NODE_TYPE_HOST,
@@ -177,10 +153,7 @@ CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* data) {
 
 CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback function, void* data,
                              unsigned flags) {
-  SIMGPU_CALL(context);
-  std::shared_ptr<Stream> stream;
-  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
-    return result;
+  SIMGPU_CALL_ON(handle);
   if (function == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   if (stream->capture != nullptr) {
     stream->capture->valid = false;

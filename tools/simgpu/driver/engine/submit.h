@@ -23,3 +23,11 @@ CUresult resolve_stream(Call& call, CUstream handle, std::shared_ptr<Stream>* st
 CUresult check_legacy_use(Context& context, const Stream& stream);
 
 }  // namespace simgpu
+
+// The first line of an entry that works on a stream of the current context: as
+// SIMGPU_CALL(context), with the handle's stream in `stream`.
+#define SIMGPU_CALL_ON(handle)                                                                   \
+  SIMGPU_CALL(context);                                                                          \
+  std::shared_ptr<::simgpu::Stream> stream;                                                      \
+  if (CUresult result = ::simgpu::resolve_stream(call, handle, &stream); result != CUDA_SUCCESS) \
+  return result
