@@ -1,4 +1,6 @@
 // Stream capture: what is recorded, what runs, and what spoils a capture.
+#include <thread>
+
 #include "on_device.h"
 
 using namespace conformance;
@@ -49,7 +51,8 @@ TEST_F(Capture, RecordsInsteadOfRunning) {
 }
 
 TEST_F(Capture, OfTheLegacyStreamIsRefused) {
-  // cuda.h, cuStreamBeginCapture: "Capture must not be started on legacy streams" (hStream NULL)
+  // cuda.h, cuStreamBeginCapture: "Capture may not be initiated if stream is
+  // CU_STREAM_LEGACY"
   EXPECT_EQ(cuStreamBeginCapture(nullptr, CU_STREAM_CAPTURE_MODE_GLOBAL),
             CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 }
@@ -140,7 +143,7 @@ TEST_F(Capture, FollowsEventsIntoOtherStreams) {
 }
 
 TEST_F(Capture, AForkThatIsNotJoinedIsRefused) {
-  // cuda.h: CUDA_ERROR_STREAM_CAPTURE_UNJOINED, "contained a fork that was not joined to the
+  // cuda.h: CUDA_ERROR_STREAM_CAPTURE_UNJOINED, "contains a fork that was not joined to the
   // primary stream"
   CUstream other = make_stream();
   CUevent fork = nullptr;
@@ -212,5 +215,107 @@ TEST_F(Capture, HostFunctionsRunAtEachLaunch) {
   OK(run(2));
   EXPECT_EQ(calls, 2);
 }
+
+TEST_F(Capture, CannotBeBegunTwice) {
+  // cuda.h, cuStreamBeginCapture: "may only be initiated if the stream is not already in capture
+  // mode"
+  OK(begin());
+  EXPECT_NE(begin(), CUDA_SUCCESS);
+  end();
+}
+
+TEST_F(Capture, EndsInTheThreadThatBeganIt) {
+  // cuda.h: CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "passed to cuStreamEndCapture in a different
+  // thread"
+  OK(begin(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  CUresult elsewhere = CUDA_SUCCESS;
+  std::thread([&] {
+    CUgraph graph = nullptr;
+    cuCtxSetCurrent(context_);
+    elsewhere = cuStreamEndCapture(stream_, &graph);
+  }).join();
+  EXPECT_EQ(elsewhere, CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+  end();
+}
+
+TEST_F(Capture, RelaxedMayEndInAnotherThread) {
+  // cuda.h, cuStreamBeginCapture: "If mode is not CU_STREAM_CAPTURE_MODE_RELAXED,
+  // cuStreamEndCapture must be called on this stream from the same thread."
+  OK(begin(CU_STREAM_CAPTURE_MODE_RELAXED));
+  CUresult elsewhere = CUDA_ERROR_UNKNOWN;
+  std::thread([&] {
+    cuCtxSetCurrent(context_);
+    elsewhere = end();
+  }).join();
+  EXPECT_EQ(elsewhere, CUDA_SUCCESS);
+}
+
+TEST_F(Capture, AThreadLocalOneDoesNotHinderOtherThreads) {
+  // cuda.h, cuThreadExchangeStreamCaptureMode: only "a concurrent capture sequence initiated with
+  // CU_STREAM_CAPTURE_MODE_GLOBAL" prohibits other threads
+  OK(begin(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  CUdeviceptr address = 0;
+  CUresult elsewhere = CUDA_ERROR_UNKNOWN;
+  std::thread([&] {
+    cuCtxSetCurrent(context_);
+    elsewhere = cuMemAlloc(&address, kMiB);
+  }).join();
+  EXPECT_EQ(elsewhere, CUDA_SUCCESS);
+  OK(end());
+  OK(cuMemFree(address));
+}
+
+TEST_F(Capture, AGlobalOneHindersOtherThreads) {
+  // cuda.h, cuThreadExchangeStreamCaptureMode: "if any other thread has a concurrent capture
+  // sequence initiated with CU_STREAM_CAPTURE_MODE_GLOBAL, this thread is prohibited"
+  OK(begin(CU_STREAM_CAPTURE_MODE_GLOBAL));
+  CUresult elsewhere = CUDA_SUCCESS;
+  std::thread([&] {
+    CUdeviceptr address = 0;
+    cuCtxSetCurrent(context_);
+    elsewhere = cuMemAlloc(&address, kMiB);
+  }).join();
+  EXPECT_EQ(elsewhere, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  EXPECT_EQ(end(), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+}
+
+TEST_F(Capture, TwoCannotMerge) {
+  // cuda.h: CUDA_ERROR_STREAM_CAPTURE_MERGE, "would have resulted in a merge of two independent
+  // capture sequences"
+  CUstream other = make_stream();
+  CUevent event = nullptr;
+  OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+  OK(begin());
+  OK(cuStreamBeginCapture(other, CU_STREAM_CAPTURE_MODE_GLOBAL));
+  OK(cuEventRecord(event, other));
+  EXPECT_EQ(cuStreamWaitEvent(stream_, event, 0), CUDA_ERROR_STREAM_CAPTURE_MERGE);
+  CUgraph graph = nullptr;
+  cuStreamEndCapture(other, &graph);
+  if (graph != nullptr) cuGraphDestroy(graph);
+  end();
+  OK(cuEventDestroy(event));
+}
+
+TEST_F(Capture, TakesNoCallbacks) {
+  // cuda.h, cuStreamAddCallback: "this function is not supported with cuStreamBeginCapture"
+  OK(begin());
+  EXPECT_NE(cuStreamAddCallback(
+                stream_, [](CUstream, CUresult, void*) {}, nullptr, 0),
+            CUDA_SUCCESS);
+  end();
+}
+
+#if CUDA_VERSION >= 12050
+TEST_F(Capture, IsSpoiltByAnEventOfItsContext) {
+  // cuda.h, cuCtxRecordEvent: "will return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED if the specified
+  // context hCtx has a stream in the capture mode"; "will invalidate all the conflicting captures"
+  CUevent event = nullptr;
+  OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+  OK(begin());
+  EXPECT_EQ(cuCtxRecordEvent(context_, event), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  EXPECT_EQ(end(), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  OK(cuEventDestroy(event));
+}
+#endif
 
 }  // namespace

@@ -23,7 +23,8 @@ class Event : public OnDevice {
 };
 
 TEST_F(Event, NeverRecordedIsDone) {
-  // cuda.h, cuEventQuery: "or if cuEventRecord() has not been called on hEvent … CUDA_SUCCESS"
+  // cuda.h, cuEventRecord: "Before the first call to cuEventRecord(), an event represents an empty
+  // set of work"
   CUevent event = make_event();
   EXPECT_EQ(cuEventQuery(event), CUDA_SUCCESS);
   EXPECT_EQ(cuEventSynchronize(event), CUDA_SUCCESS);
@@ -135,8 +136,8 @@ TEST_F(Event, UnknownFlagsAreInvalid) {
 
 #if CUDA_VERSION >= 12050
 TEST_F(Event, OfAContextCapturesAllItsStreams) {
-  // cuda.h, cuCtxRecordEvent: "capturing all the activities of the context at the time of this
-  // call"
+  // cuda.h, cuCtxRecordEvent: "Captures in hEvent all the activities of the context hCtx at the
+  // time of this call"
   CUevent event = make_event(CU_EVENT_DISABLE_TIMING);
   CUstream stream = make_stream();
   Blocker blocker(kernel("wait_for_flag"), stream);

@@ -43,7 +43,9 @@ class Graph : public OnDevice {
     return node;
   }
   Words run() {
-    if (exec_ == nullptr) EXPECT_EQ(cuGraphInstantiate(&exec_, graph_, 0), CUDA_SUCCESS);
+    if (exec_ == nullptr) {
+      EXPECT_EQ(cuGraphInstantiate(&exec_, graph_, 0), CUDA_SUCCESS);
+    }
     EXPECT_EQ(cuGraphLaunch(exec_, nullptr), CUDA_SUCCESS);
     return read(memory_, 1024);
   }
@@ -189,6 +191,28 @@ TEST_F(Graph, ACloneIsAGraphOfItsOwn) {
   OK(cuGraphInstantiate(&exec_, clone, 0));
   EXPECT_EQ(run(), Words(1024, 5u));
   OK(cuGraphDestroy(clone));
+}
+
+TEST_F(Graph, HostNodesRunAtEachLaunch) {
+  int calls = 0;
+  const CUDA_HOST_NODE_PARAMS params{[](void* data) { ++*static_cast<int*>(data); }, &calls};
+  CUgraphNode node = nullptr;
+  OK(cuGraphAddHostNode(&node, graph_, nullptr, 0, &params));
+  run();
+  run();
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(Graph, LaunchesFollowTheWorkOfTheirStream) {
+  // cuda.h, cuGraphLaunch: "Each launch is ordered behind both any previous work in hStream and any
+  // previous launches of hGraphExec"
+  add(add_one());
+  OK(cuGraphInstantiate(&exec_, graph_, 0));
+  CUstream stream = make_stream();
+  OK(launch(kernel("fill"), 1024, stream, memory_, 40u, 1024u));
+  OK(cuGraphLaunch(exec_, stream));
+  OK(launch(kernel("add_one"), 1024, stream, memory_, 1024u));
+  EXPECT_EQ(read(memory_, 1024), Words(1024, 42u));
 }
 
 }  // namespace

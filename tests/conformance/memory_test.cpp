@@ -69,7 +69,8 @@ TEST_F(Memory, FreeMemoryShrinksAndGrowsBack) {
 }
 
 TEST_F(Memory, FreeWaitsForTheWorkThatUsesIt) {
-  // PyTorch, c10/cuda/CUDACachingAllocator.cpp, relies on it; cuda.h: "might" synchronise.
+  // PyTorch, c10/cuda/CUDACachingAllocator.cpp, relies on it; cuda.h, cuMemFree, says only
+  // "may perform implicit synchronization".
   CUdeviceptr memory = 0;
   OK(cuMemAlloc(&memory, 32 * kMiB));
   CUstream stream = make_stream();

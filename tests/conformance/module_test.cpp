@@ -71,7 +71,8 @@ TEST_F(Module, MissingVariablesAreNotFound) {
 }
 
 TEST_F(Module, LibrariesGiveKernelsThatLaunchAsFunctions) {
-  // cuda.h, cuLaunchKernel: "f can be either a CUfunction or a CUkernel"
+  // cuda.h, cuLaunchKernel: "can also be used to launch context-less kernel CUkernel … by casting
+  // to CUfunction"
   CUlibrary library = nullptr;
   CUkernel fill = nullptr;
   OK(load(&library));
@@ -105,8 +106,8 @@ TEST_F(Module, MissingKernelsAreNotFound) {
 
 #if CUDA_VERSION >= 12040
 TEST_F(Module, ParametersHaveTheirOffsetsAndSizes) {
-  // cuda.h, cuFuncGetParamInfo: "offset … where the parameter will be placed in the device-side
-  // parameter layout"; store_pair(char, {8 bytes, 4 bytes}, double)
+  // cuda.h, cuFuncGetParamInfo: "the offset and size, respectively, where the parameter will
+  // reside in the device-side parameter layout"; store_pair(char, {8 bytes, 4 bytes}, double)
   const std::size_t expected[][2] = {{0, 1}, {8, 16}, {24, 8}};
   for (std::size_t i = 0; i < 3; ++i) {
     std::size_t offset = 99, size = 99;

@@ -9,6 +9,11 @@
 namespace conformance {
 
 void OnDevice::SetUp() {
+  // Tests launch kernels beside one that waits. Loaded on first use, such a kernel may wait for the
+  // context (CUDA Programming Guide, "Lazy Loading", potential hazards); and with few hardware
+  // queues two streams may share one.
+  setenv("CUDA_MODULE_LOADING", "EAGER", 0);
+  setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
   OK(cuInit(0));
   OK(cuDeviceGet(&device_, 0));
   OK(cuDevicePrimaryCtxRetain(&context_, device_));

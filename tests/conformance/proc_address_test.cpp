@@ -86,4 +86,14 @@ TEST_F(ProcAddress, NullArgumentsAreInvalid) {
   EXPECT_EQ(cuGetProcAddress("cuInit", nullptr, 12000, 0, nullptr), CUDA_ERROR_INVALID_VALUE);
 }
 
+TEST_F(ProcAddress, AVersionBeyondTheDriverIsInvalid) {
+  // cuda.h, cuGetProcAddress: "If the specified CUDA version is greater than the driver version,
+  // the API will return CUDA_ERROR_INVALID_VALUE."
+  int version = 0;
+  void* function = nullptr;
+  OK(cuDriverGetVersion(&version));
+  EXPECT_EQ(cuGetProcAddress("cuInit", &function, version + 1000, 0, nullptr),
+            CUDA_ERROR_INVALID_VALUE);
+}
+
 }  // namespace

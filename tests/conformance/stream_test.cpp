@@ -15,8 +15,8 @@ class Stream : public OnDevice {
   template <typename F>
   static F per_thread(const char* name) {
     void* function = nullptr;
-    EXPECT_EQ(cuGetProcAddress(name, &function, CUDA_VERSION,
-                               CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, nullptr),
+    EXPECT_EQ(cuGetProcAddress(name, &function, 7000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM,
+                               nullptr),
               CUDA_SUCCESS);
     return reinterpret_cast<F>(function);
   }
@@ -198,6 +198,22 @@ TEST_F(Stream, CallbacksLearnTheStatus) {
   OK(cuStreamSynchronize(stream));
   EXPECT_EQ(state.status, CUDA_SUCCESS);
   EXPECT_EQ(state.stream, stream);
+}
+
+TEST_F(Stream, CallbacksMayNotCallCuda) {
+  // cuda.h, cuStreamAddCallback: "Attempting to use a CUDA API will result in
+  // CUDA_ERROR_NOT_PERMITTED." For cuLaunchHostFunc the same "is not required".
+  CUresult inside = CUDA_SUCCESS;
+  CUstream stream = make_stream();
+  OK(cuStreamAddCallback(
+      stream,
+      [](CUstream, CUresult, void* data) {
+        CUdeviceptr address = 0;
+        *static_cast<CUresult*>(data) = cuMemAlloc(&address, kMiB);
+      },
+      &inside, 0));
+  OK(cuStreamSynchronize(stream));
+  EXPECT_EQ(inside, CUDA_ERROR_NOT_PERMITTED);
 }
 
 }  // namespace

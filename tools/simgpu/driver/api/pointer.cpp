@@ -122,6 +122,23 @@ CUresult attribute_of(const Pointer& p, CUpointer_attribute attribute, CUdevicep
   }
 }
 
+// A reserved address is known as such, though nothing is mapped there.
+CUresult attribute_of_reserved(Machine& m, CUpointer_attribute attribute, CUdeviceptr address,
+                               void* out) {
+  AddressSpace::Range range{};
+  if (!m.space.find_reservation(address, &range)) return CUDA_ERROR_INVALID_VALUE;
+  switch (attribute) {
+    case CU_POINTER_ATTRIBUTE_MAPPED:
+      return give<bool>(out, false);
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+      return give(out, range.begin);
+    case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+      return give(out, range.size);
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
+  }
+}
+
 // Bytes of each attribute's answer, for cuPointerGetAttributes on memory the driver does not know.
 std::size_t size_of(CUpointer_attribute attribute) {
   switch (attribute) {
@@ -151,25 +168,12 @@ CUresult cuPointerGetAttribute(void* out, CUpointer_attribute attribute, CUdevic
   SIMGPU_CALL(driver);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const Pointer found = look_up(m, address);
-  AddressSpace::Range range{};
-  if (!found.known) {
-    // A reserved address is known as such, though nothing is mapped there.
-    if (!m.space.find_reservation(address, &range)) return CUDA_ERROR_INVALID_VALUE;
-    switch (attribute) {
-      case CU_POINTER_ATTRIBUTE_MAPPED:
-        return give<bool>(out, false);
-      case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
-        return give(out, range.begin);
-      case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
-        return give(out, range.size);
-      default:
-        return CUDA_ERROR_INVALID_VALUE;
-    }
-  }
+  if (!found.known) return attribute_of_reserved(m, attribute, address, out);
   return attribute_of(found, attribute, address, out);
 }
 
-// "does not return an error" for a pointer the driver does not know: its answers are null and 0.
+// For a pointer the driver does not know this "will not return an error"; its answers are null and
+// 0.
 CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes, void** out,
                                 CUdeviceptr address) {
   SIMGPU_CALL(driver);
@@ -182,6 +186,8 @@ CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes,
       attribute_of(found, attributes[i], address, out[i]);
     } else if (attributes[i] == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL) {
       give<int>(out[i], -2);  // CU_DEVICE_INVALID
+    } else {
+      attribute_of_reserved(m, attributes[i], address, out[i]);
     }
   }
   return CUDA_SUCCESS;
