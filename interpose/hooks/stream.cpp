@@ -66,10 +66,12 @@ CUresult CUDAAPI cuStreamCreateWithPriority(CUstream* out, unsigned flags, int p
   return create(&Functions::cuStreamCreateWithPriority, out, flags, priority);
 }
 
+#if CUDA_VERSION >= 12050
 CUresult CUDAAPI cuGreenCtxStreamCreate(CUstream* out, CUgreenCtx context, unsigned flags,
                                         int priority) {
   return create(&Functions::cuGreenCtxStreamCreate, out, context, flags, priority);
 }
+#endif
 
 CUresult CUDAAPI cuStreamDestroy(CUstream stream) {
   return destroy(&Functions::cuStreamDestroy, stream);

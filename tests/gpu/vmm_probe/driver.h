@@ -8,6 +8,10 @@
 #include <stdexcept>
 #include <string>
 
+#if CUDA_VERSION < 12050
+extern "C" CUresult CUDAAPI cuCtxRecordEvent(CUcontext context, CUevent event);
+#endif
+
 namespace vmm_probe {
 
 struct Driver {
