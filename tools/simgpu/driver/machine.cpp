@@ -1,5 +1,8 @@
 #include "machine.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -37,6 +40,22 @@ void write_summary() {
   std::fclose(file);
 }
 
+// At the process's end no thread is left half gone, which leak checkers would report: those on
+// their way out are waited for, and those that still work or wait for work are let go.
+void leave_threads() {
+  Machine* instance = machine();
+  if (getpid() != instance->process) return;  // a forked child has none of them
+  auto lock = instance->lock();
+  const auto streams = instance->all_streams();
+  instance->wait(lock, [&] {
+    return std::none_of(streams.begin(), streams.end(),
+                        [](const auto& stream) { return stream->ending(); });
+  });
+  for (const auto& stream : streams) {
+    stream->ended() ? stream->join() : stream->detach();
+  }
+}
+
 }  // namespace
 
 Statistics& statistics() {
@@ -54,7 +73,11 @@ Machine* machine() {
 }
 
 Machine::Machine(const Options& settings)
-    : options(settings), space(settings.va), host_pool(settings.host), host_memory(settings.host) {
+    : process(getpid()),
+      options(settings),
+      space(settings.va),
+      host_pool(settings.host),
+      host_memory(settings.host) {
   for (std::uint64_t i = 0; i < settings.devices; ++i) {
     devices.push_back(std::make_unique<Device>(static_cast<int>(i), options, &space));
   }
@@ -79,6 +102,18 @@ void Machine::wake_streams() {
   for (const auto& context : contexts) context->wake_streams();
 }
 
+std::vector<std::shared_ptr<Stream>> Machine::all_streams() const {
+  std::vector<std::shared_ptr<Stream>> all;
+  auto add = [&](const Context& context) {
+    all.insert(all.end(), context.streams.begin(), context.streams.end());
+  };
+  for (const auto& device : devices) {
+    if (device->primary != nullptr) add(*device->primary);
+  }
+  for (const auto& context : contexts) add(*context);
+  return all;
+}
+
 CUresult start_machine() {
   std::lock_guard lock(start_mutex);
   if (machine() != nullptr) return CUDA_SUCCESS;
@@ -99,6 +134,7 @@ CUresult start_machine() {
     return CUDA_ERROR_INVALID_VALUE;
   }
   the_machine.store(instance, std::memory_order_release);
+  std::atexit(&leave_threads);
   if (!options.summary.empty()) std::atexit(&write_summary);
   return CUDA_SUCCESS;
 }

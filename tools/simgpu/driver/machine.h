@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cuda.h>
+#include <sys/types.h>
 
 #include <condition_variable>
 #include <memory>
@@ -62,6 +63,7 @@ struct Device {
 struct Machine {
   explicit Machine(const Options& options);
 
+  const pid_t process;
   Options options;
   std::mutex mutex;
   std::condition_variable completed;  // some operation ended
@@ -86,6 +88,7 @@ struct Machine {
   unsigned long long next_id = 1;
 
   void wake_streams();  // of all contexts: an operation that others wait for ended
+  std::vector<std::shared_ptr<Stream>> all_streams() const;
   std::vector<Context*> live_contexts();
 
   std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex); }

@@ -52,11 +52,16 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void wake() { wake_.notify_all(); }
 
   bool idle() const { return last_ == nullptr || last_->done; }
+  // Told to finish, and nothing left to do: ended() follows shortly.
+  bool ending() const { return finishing_ && queue_.empty() && !ended_; }
   bool ended() const { return ended_; }
   // After ended(): the thread needs no lock any more, and is gone when this returns. Whoever lets
   // go of a stream calls it, so that no thread is still on its way out when the process ends.
   void join() {
     if (thread_.joinable()) thread_.join();
+  }
+  void detach() {
+    if (thread_.joinable()) thread_.detach();
   }
   const OperationPtr& last() const { return last_; }
 
