@@ -42,6 +42,7 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   if (status.ok()) {
     status = map(*region);
     if (status.ok()) {
+      region->copies.resize(region->frames.size());
       if (Region* added = device_.regions.add(region); added != nullptr) {
         publish(*added);
         return *base;
@@ -119,7 +120,12 @@ void Allocator::publish(Region& region) {
 }
 
 Status Allocator::free(DeviceAddress base) {
-  Region* region = device_.regions.withdraw(base);
+  Region* region = nullptr;
+  {
+    // The pager starts nothing on it any more, so that what it has started is waited for below.
+    std::lock_guard lock(device_.lock);
+    region = device_.regions.withdraw(base);
+  }
   if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
@@ -176,6 +182,12 @@ void Allocator::take_apart(Region& region) {
     const ChunkId id{device_.page_of(base).value + page};
     if (!device_.pages.move(id, device_.pages.state(id), PageState::free)) {
       device_.freeze("a freed region's page was on the move");
+    }
+  }
+  device_.precopy.forget(region);
+  for (std::size_t i = 0; i < region.copies.size(); ++i) {
+    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
+      device_.frames->give_back(copy.frame);
     }
   }
   give_back(region.frames);

@@ -105,10 +105,11 @@ void Pager::round() {
   if (device_.frozen() || resting()) return;
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
-  if (!clean_up()) return;
+  if (!clean_up() || !collect_copies()) return;
   if (resting() || planner_ == nullptr) return;
   const Plan plan = make_plan();
-  if (plan.empty()) return;
+  if (plan.empty() || copy_ahead(plan)) return;
+  copied_ahead_ = false;
   Flip flip(device_, gate_);
   const Flip::Outcome outcome = flip.run(plan, patience_);
   count(outcome);
@@ -125,12 +126,41 @@ bool Pager::clean_up() {
     device_.quarantine.clear();
   }
   if (device_.graveyard.empty() || device_.drain.capturing()) return true;
-  Quiesce quiesce(gate_, device_.drain, device_.stats, patience_);
+  Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
   quiesce.reopen();
   // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
   if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
   rest_after(quiesce.stall(), std::chrono::milliseconds(0));
   return true;
+}
+
+bool Pager::collect_copies() {
+  if (!device_.precopy.in_flight()) return true;
+  const CUresult landed = device_.precopy.collect(
+      device_.kernels, *device_.frames, [&](Region& region, std::size_t chunk, CleanCopy copy) {
+        device_.keep_copy(region, chunk, copy);
+      });
+  if (landed == CUDA_ERROR_NOT_READY) return false;
+  if (landed != CUDA_SUCCESS) device_.freeze("the GPU reported an error while it copied");
+  return landed == CUDA_SUCCESS;
+}
+
+bool Pager::copy_ahead(const Plan& plan) {
+  // Once a flip: victims that change from round to round must not keep it waiting for ever.
+  if (!device_.options.precopy || copied_ahead_ || device_.frames->over_limit()) return false;
+  if (device_.drain.capturing() || !device_.prepare_copies() || !device_.kernels.usable()) {
+    return false;
+  }
+  std::vector<Precopy::Chunk> leaving;
+  for (const ChunkId id : plan.evict) {
+    const DeviceAddress address = device_.space.begin() + base_page * id.value;
+    Region* region = device_.regions.region_at(address);
+    if (region == nullptr) continue;
+    leaving.push_back({region, (address - region->view.base).value / region->chunk_size.value});
+  }
+  copied_ahead_ =
+      device_.precopy.start(device_.copier.context(), leaving, device_.kernels, *device_.frames);
+  return copied_ahead_;
 }
 
 Plan Pager::make_plan() {

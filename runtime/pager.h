@@ -43,6 +43,10 @@ class Pager {
   // Frames and regions that could not be taken back earlier. False while copies are still in
   // flight.
   [[nodiscard]] bool clean_up();
+  // Copies of an earlier round. False while they are in flight.
+  [[nodiscard]] bool collect_copies();
+  // Starts copying what the plan evicts; true when the flip is to wait for it.
+  [[nodiscard]] bool copy_ahead(const Plan& plan);
   [[nodiscard]] Plan make_plan();
   void count(Flip::Outcome outcome);
   // Keeps the gate open long enough after it was closed that stall_share holds.
@@ -55,6 +59,7 @@ class Pager {
   const Planner planner_;
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{};
+  bool copied_ahead_ = false;  // since the last flip
   bool told_unseen_ = false;
 
   std::thread thread_;

@@ -126,6 +126,8 @@ void Runtime::context_destroyed(CUcontext context) {
   if (scope.result() == CUDA_SUCCESS) (void)device.driver.cuCtxSynchronize();
   impl_->allocator.free_all(context);
   std::lock_guard lock(device.lock);
+  device.precopy.context_destroyed(context, *device.frames);
+  device.kernels.context_destroyed(context);
   device.copier.context_destroyed(context);
   device.drain.context_destroyed(context);
 }
