@@ -2,11 +2,17 @@
 // for an allocation is only refused when both limits are reached.
 #include "runtime/allocator.h"
 
+#include <chrono>
+#include <thread>
+
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
 
 namespace vhbm {
 namespace {
+
+// How long an allocation waits for host memory that is just being page-locked.
+constexpr std::chrono::seconds growth_patience{1};
 
 std::vector<CUmemGenericAllocationHandle> handles_of(const std::vector<Frame*>& frames) {
   std::vector<CUmemGenericAllocationHandle> handles;
@@ -30,6 +36,19 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   CUcontext context = nullptr;
   (void)device_.driver.cuCtxGetCurrent(&context);
   RelaxedCapture relaxed(device_.driver);
+  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
+  for (;;) {
+    bool again = false;
+    auto made = try_to_allocate(size, context, &again);
+    if (!again || std::chrono::steady_clock::now() >= deadline) {
+      if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+      return made;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, bool* again) {
   auto region = std::make_unique<Region>();
   region->chunk_size = device_.frames->frame_size();
   const Bytes mapped = size.rounded_up_to(region->chunk_size);
@@ -53,7 +72,7 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
     }
   }
   device_.space.give_back(*base, mapped);
-  if (status.code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+  *again = status.code() == Errc::out_of_memory && device_.frames->growing();
   return status;
 }
 

@@ -125,10 +125,12 @@ bool Frames::begin_growth(std::size_t idle_wanted) {
   if (host_.free.size() >= idle_wanted) return false;
   if (host_.made.load(std::memory_order_relaxed) >= capacity(Tier::host)) return false;
   host_.made.fetch_add(1, std::memory_order_relaxed);  // so that nobody passes the limit meanwhile
+  growing_ = true;
   return true;
 }
 
 void Frames::end_growth(CUresult result, CUmemGenericAllocationHandle handle) {
+  growing_ = false;
   if (result == CUDA_SUCCESS) {
     host_.free.push_back(record({handle, Tier::host, {}}));
   } else {

@@ -64,6 +64,8 @@ class Frames {
   [[nodiscard]] bool begin_growth(std::size_t idle_wanted);
   [[nodiscard]] CUresult create(Tier tier, CUmemGenericAllocationHandle* handle);
   void end_growth(CUresult result, CUmemGenericAllocationHandle handle);
+  // One is on its way: whoever found no frame may find it shortly.
+  [[nodiscard]] bool growing() const { return growing_; }
   // Gives an idle host frame back to the system. False when there is none beyond `keep`.
   bool shrink(std::size_t keep);
   // Maps the frame at an address of its own, for good.
@@ -118,6 +120,7 @@ class Frames {
   std::atomic<std::uint64_t> native_{0};
   Reclaim reclaim_;
   std::size_t copies_ = 0;
+  bool growing_ = false;
 };
 
 }  // namespace vhbm

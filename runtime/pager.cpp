@@ -2,10 +2,6 @@
 // by a long rest, a drain that needed longer is given longer.
 #include "runtime/pager.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "runtime/context_scope.h"
@@ -18,8 +14,6 @@ namespace {
 constexpr int most_patience = 16;
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
-// How long stop() waits for a round to end.
-constexpr std::chrono::seconds stop_patience{3};
 
 }  // namespace
 
@@ -31,61 +25,20 @@ Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Planner planner)
       patience_(device.options.quiesce_deadline) {}
 
 Status Pager::start() {
-  owner_ = getpid();
-  // The application's signals are handled by the application's threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Status status;
-  try {
-    thread_ = std::thread([this] { run(); });
-    running_ = true;
-    pthread_setname_np(thread_.native_handle(), "vhbm-pager");
-  } catch (const std::system_error& error) {
-    status = Status(Errc::system_error, std::string("no thread for the pager: ") + error.what());
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  return worker_.start("vhbm-pager", device_.options.pager_interval, [this] { round_safely(); });
 }
 
 void Pager::stop() noexcept {
-  if (!thread_.joinable()) return;
-  if (getpid() != owner_) {
-    thread_.detach();
-    return;
-  }
-  bool ended = false;
-  {
-    std::unique_lock lock(mutex_);
-    stopping_ = true;
-    wake_.notify_all();
-    ended = wake_.wait_for(lock, stop_patience, [&] { return ended_; });
-  }
-  if (ended) {
-    thread_.join();
-    running_ = false;
-  } else {
-    thread_.detach();
-  }
+  worker_.stop();
+  publish();
 }
 
-void Pager::run() noexcept {
-  RelaxedCapture relaxed(device_.driver);
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    wake_.wait_for(lock, device_.options.pager_interval, [&] { return stopping_; });
-    if (stopping_) break;
-    lock.unlock();
-    try {
-      round();
-    } catch (...) {
-      device_.freeze("the pager ran out of memory");
-    }
-    lock.lock();
+void Pager::round_safely() noexcept {
+  try {
+    round();
+  } catch (...) {
+    device_.freeze("the pager ran out of memory");
   }
-  publish();
-  ended_ = true;
-  wake_.notify_all();
 }
 
 // A limit that does not hold is more urgent than the application's comfort.
@@ -100,6 +53,7 @@ void Pager::publish() noexcept {
 }
 
 void Pager::round() {
+  RelaxedCapture relaxed(device_.driver);
   device_.now.fetch_add(1, std::memory_order_relaxed);
   publish();
   if (device_.frozen() || resting()) return;

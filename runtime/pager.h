@@ -3,18 +3,14 @@
 // `stall_share`. Locking: the device's lock for each round.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 
 #include "runtime/allocator.h"
 #include "runtime/device.h"
 #include "runtime/flip.h"
 #include "runtime/gate.h"
 #include "runtime/residency.h"
+#include "runtime/worker.h"
 
 namespace vhbm {
 
@@ -27,16 +23,17 @@ class Pager {
   Pager& operator=(const Pager&) = delete;
 
   [[nodiscard]] Status start();
-  // Ends the thread; leaves it behind when it is stuck in the driver. In a forked child there is no
-  // such thread, and nothing is waited for.
+  // As Worker::stop().
   void stop() noexcept;
   // No thread uses this any more.
-  [[nodiscard]] bool ended() const noexcept { return !running_; }
+  [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }
+  // The GPU is likely quiet: a good moment for a flip.
+  void quiet_point() noexcept { worker_.wake(); }
 
  private:
   using Clock = Gate::Clock;
 
-  void run() noexcept;
+  void round_safely() noexcept;
   void round();
   [[nodiscard]] bool resting() const;
   void publish() noexcept;
@@ -62,12 +59,7 @@ class Pager {
   bool copied_ahead_ = false;  // since the last flip
   bool told_unseen_ = false;
 
-  std::thread thread_;
-  pid_t owner_ = 0;
-  bool running_ = false;  // as start() and stop() know
-  std::mutex mutex_;      // of the three below
-  std::condition_variable wake_;
-  bool stopping_ = false, ended_ = false;
+  Worker worker_;
 };
 
 }  // namespace vhbm
