@@ -28,8 +28,8 @@ Status take_file(const Options::Lookup& lookup, const KnownWords& words, Options
   const auto refusals = read_config_file(path, words, options);
   if (refusals.empty()) return {};
   if (refusals.size() == 1) return refuse(refusals[0]);
-  return refuse(refusals[0] + " (`vhbm config check` shows " + std::to_string(refusals.size() - 1) +
-                " more)");
+  return refuse(refusals[0] + " (`vhbm config check " + path + "` shows " +
+                std::to_string(refusals.size() - 1) + " more)");
 }
 
 Status take_environment(const Options::Lookup& lookup, const KnownWords& words, Options& options) {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "exit_code.h"
 #include "library.h"
 #include "option_names.h"
+#include "runtime/config_file.h"
 #include "runtime/options.h"
 #include "summary.h"
 
@@ -27,12 +29,13 @@ namespace {
 constexpr const char* examples = R"(Examples:
   vhbm run --hbm-limit 60GiB -- python -m vllm.entrypoints.openai.api_server --model NAME
   vhbm run --hbm-limit 75% --host-limit 200GiB --summary run.json -- ./server
-  vhbm run --set log=info --set policy=lru -- ./server
+  vhbm run --config server.toml --set log=info -- ./server
 
 Exit code: the program's own, or 128 plus the signal that ended it; 126 when it cannot be executed,
-127 when it is not found, 64 when the command line is not accepted.
+127 when it is not found, 64 when the command line or the configuration is not accepted.
 
-Options for --set (each is also the environment variable VHBM_<NAME>):
+Options for --set (each is also a line in a file for --config, and the environment variable
+VHBM_<NAME>; `vhbm config options` says what each accepts):
 )";
 
 constexpr timespec look_interval{0, 50'000'000};
@@ -41,6 +44,7 @@ struct Request {
   std::vector<std::string> command;
   std::vector<std::string> settings;  // "name=value"
   std::string hbm_limit, host_limit;  // settings like any other; what is named last counts
+  std::string config;                 // file; empty for the one of VHBM_CONFIG, if any
   std::string summary;                // file; empty for none
 };
 
@@ -107,6 +111,17 @@ int run_with_summary(const Request& request, const std::string& state_directory)
   return WIFEXITED(status) ? WEXITSTATUS(status) : exit_by_signal + WTERMSIG(status);
 }
 
+// The library reads the file by itself, whatever folder the program has gone to by then. False, and
+// said why, when it would refuse it.
+bool take_config(const std::string& file) {
+  Options options;
+  const auto refusals = read_config_file(file, known_words(), options);
+  for (const std::string& line : refusals) say(line);
+  std::error_code error;
+  setenv("VHBM_CONFIG", std::filesystem::absolute(file, error).c_str(), 1);
+  return refusals.empty();
+}
+
 // Does not return when no summary is asked for, unless the program could not be started.
 int run(const Request& request) {
   std::vector<std::string> settings = request.settings;
@@ -114,12 +129,14 @@ int run(const Request& request) {
   if (!request.host_limit.empty()) settings.push_back("host_limit=" + request.host_limit);
   std::string why_not;
   for (const std::string& setting : settings) {
-    if (!set_option(setting, &why_not)) {
+    if (!take_setting(setting, &why_not)) {
       say(why_not);
       return exit_usage;
     }
   }
-  const auto options = Options::from_environment();
+  if (!request.config.empty() && !take_config(request.config)) return exit_usage;
+  auto options = Options::from_environment(known_words());
+  if (!options.ok() && Options::disabled_by_environment()) options = Options();
   if (!options.ok()) {
     say(options.status().message());
     return exit_usage;
@@ -143,6 +160,8 @@ void add_run_command(CLI::App& app, int& exit_code) {
                       "HBM it may hold: \"60GiB\", \"75%\", or bytes; all but a reserve otherwise");
   command->add_option("--host-limit", request->host_limit,
                       "page-locked host memory it may hold; half of what is available otherwise");
+  command->add_option("--config", request->config,
+                      "take options from this TOML file; --set counts more");
   command->add_option("--set", request->settings, "set any option, as name=value; repeatable")
       ->take_all()
       ->allow_extra_args(false);

@@ -8,8 +8,10 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <regex>
 #include <string>
 
+#include "runtime/option_table.h"
 #include "runtime/options.h"
 
 namespace vhbm {
@@ -181,8 +183,8 @@ TEST_F(ConfigFile, IsRefusedWhereItCannotBeRead) {
 }
 
 TEST_F(ConfigFile, ShowsWhatIsWrongOnOneLineHoweverItIsWritten) {
-  EXPECT_EQ(refusal("hbm_limit = \"\"\"\none\ntwo\\u0007\"\"\"").substr(0, 35),
-            ":1: hbm_limit = \"one\\ntwo\\u0007\" is ");
+  EXPECT_EQ(refusal("report = \"\"\"\none\ntwo\\u0007\"\"\""),
+            ":1: report = \"one\\ntwo\\u0007\" is not accepted: expected physical or virtual");
   const std::string message = refusal("hbm_limit = \"" + std::string(5000, 'x') + "\"");
   EXPECT_LT(message.size(), 250u);
   EXPECT_NE(message.find("xxx...\""), std::string::npos) << message;
@@ -197,7 +199,8 @@ TEST_F(ConfigFile, HasEveryRefusalForWhoAsksForAll) {
   EXPECT_EQ(refusals[1].substr(0, 14), "f:2: report = ");
   EXPECT_EQ(refusals[2].substr(0, 12), "f:5: held = ");
   EXPECT_EQ(refusals[3].substr(0, 5), "f:6: ");
-  EXPECT_NE(refusal("log = 1\nreport = 2\ndisable = 3").find("(`vhbm config check` shows 2 more)"),
+  EXPECT_NE(refusal("log = 1\nreport = 2\ndisable = 3")
+                .find("(`vhbm config check " + path_ + "` shows 2 more)"),
             std::string::npos);
 }
 
@@ -258,6 +261,45 @@ TEST_F(ConfigFile, DoesNotMatterToWhoIsDisabled) {
   EXPECT_FALSE(disabled({{"VHBM_DISABLE", "0"}}));
   EXPECT_FALSE(disabled({{"VHBM_DISABLE", "perhaps"}}));
   EXPECT_FALSE(disabled({}));
+}
+
+std::string text_of(const std::string& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST_F(ConfigFile, OfDefaultsDocumentsEveryOptionAndSetsNone) {
+  const std::string text = text_of(SOURCE_DIR "/config/default.toml");
+  ASSERT_FALSE(text.empty());
+  Options options;
+  EXPECT_EQ(read_config_text(text, "f", words, options), std::vector<std::string>{});
+  for (const Origin& origin : options.origins) EXPECT_EQ(origin.kind, Origin::Kind::preset);
+  EXPECT_TRUE(options.tag_rules.empty());
+
+  // The same with the # taken away from the lines to change, which turns each into what it was.
+  static const std::regex commented("(^|\n)# (\\[\\[tag\\]\\]|[a-z_]+ = )");
+  const std::string set = std::regex_replace(text, commented, "$1$2");
+  EXPECT_EQ(read_config_text(set, "f", {}, options), std::vector<std::string>{});
+  const Options defaults;
+  for (std::size_t id = 0; id < option_count; ++id) {
+    const OptionRow& row = option_rows()[id];
+    EXPECT_EQ(options.origins[id].kind, Origin::Kind::file) << row.name << " is missing";
+    EXPECT_EQ(row.write(options), row.write(defaults)) << row.name;
+    EXPECT_NE(text.find(row.accepted), std::string::npos) << row.name;
+  }
+  EXPECT_EQ(options.tag_rules.size(), 1u);
+}
+
+TEST_F(ConfigFile, OfEveryExampleInTheDocumentationIsAccepted) {
+  const std::string text = text_of(SOURCE_DIR "/docs/configuration.md");
+  int examples = 0;
+  for (std::size_t at = 0; (at = text.find("```toml\n", at)) != std::string::npos; ++examples) {
+    at += 8;
+    Options options;
+    const std::string example = text.substr(at, text.find("```", at) - at);
+    EXPECT_EQ(read_config_text(example, "f", {}, options), std::vector<std::string>{}) << example;
+  }
+  EXPECT_GE(examples, 3);
 }
 
 // Whatever is done to the bytes of a good file, it is accepted or refused in lines that name it.
