@@ -54,10 +54,7 @@ Runtime::~Runtime() {
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
                                                 Planner planner) {
   try {
-    if (!set_log_level(options.log)) {
-      log_warn("VHBM_LOG={} is not accepted: expected trace, debug, info, warn, error or off",
-               options.log);
-    }
+    set_log_level(options.log);
     auto device = Device::start(driver, options);
     if (!device.ok()) return device.status();
     std::unique_ptr<Runtime> runtime(new Runtime);
