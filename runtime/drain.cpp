@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "runtime/context_scope.h"
+#include "runtime/protection.h"
 
 namespace vhbm {
 namespace {
@@ -87,11 +88,15 @@ Drain::State Drain::judge(CUresult result) {
   return State::failed;
 }
 
+bool Drain::is_left_out(const Context& context) const {
+  return !keeps(Protection::other_contexts) && &context != &contexts_.front();
+}
+
 Drain::State Drain::begin() {
   if (capturing()) return State::capturing;
   std::lock_guard lock(mutex_);
   for (Context& context : contexts_) {
-    if (!sees_everything()) break;
+    if (!sees_everything() || is_left_out(context)) break;
     ContextScope scope(driver_, context.handle);
     if (scope.result() != CUDA_SUCCESS) return judge(scope.result());
     if (context.everything == nullptr) {
@@ -112,6 +117,7 @@ Drain::State Drain::begin() {
 Drain::State Drain::poll() {
   std::lock_guard lock(mutex_);
   for (Context& context : contexts_) {
+    if (is_left_out(context)) break;
     if (const State state = poll(context); state != State::quiet) return state;
   }
   return State::quiet;

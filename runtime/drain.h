@@ -59,6 +59,8 @@ class Drain {
     CUevent everything = nullptr;      // all of the context's work, recorded by begin()
   };
   [[nodiscard]] State poll(Context& context);
+  // Never true in the product: see runtime/protection.h.
+  [[nodiscard]] bool is_left_out(const Context& context) const;
   [[nodiscard]] State judge(CUresult result);
   [[nodiscard]] bool sees_everything() const {
     return driver_.cuCtxRecordEvent != nullptr && context_events_work_;
