@@ -19,8 +19,12 @@ constexpr std::size_t most_small = 2;
 }  // namespace
 
 Application::Application(std::uint64_t seed, bool own_context, std::size_t memory,
-                         Progress& progress)
-    : random_(seed), own_context_(own_context), memory_(memory), progress_(progress) {}
+                         const Weights& weights, Progress& progress)
+    : random_(seed),
+      next_(weights.begin(), weights.end()),
+      own_context_(own_context),
+      memory_(memory),
+      progress_(progress) {}
 
 void Application::run(std::chrono::steady_clock::time_point end, const std::atomic<bool>& stop) {
   gpu_ = std::make_unique<Gpu>(own_context_);
@@ -32,15 +36,9 @@ void Application::run(std::chrono::steady_clock::time_point end, const std::atom
 }
 
 void Application::act() {
-  static const std::vector<unsigned> weights = [] {
-    std::vector<unsigned> all;
-    for (const OperationRow& row : operation_rows) all.push_back(row.weight);
-    return all;
-  }();
   Operation next = Operation::allocate;
   if (used_ >= memory_ * 3 / 4) {
-    next = static_cast<Operation>(
-        std::discrete_distribution<unsigned>(weights.begin(), weights.end())(random_));
+    next = static_cast<Operation>(next_(random_));
   }
   progress_.now = next;
   act(next);

@@ -22,7 +22,10 @@ struct Progress {
 
 class Application {
  public:
-  Application(std::uint64_t seed, bool own_context, std::size_t memory, Progress& progress);
+  using Weights = std::vector<unsigned>;  // one an operation
+
+  Application(std::uint64_t seed, bool own_context, std::size_t memory, const Weights& weights,
+              Progress& progress);
 
   // Works until `end` or until `stop`, then compares everything. Throws Harm.
   void run(std::chrono::steady_clock::time_point end, const std::atomic<bool>& stop);
@@ -58,6 +61,7 @@ class Application {
   [[noreturn]] void report(const Buffer& buffer, const std::string& what) const;
 
   std::mt19937_64 random_;
+  std::discrete_distribution<unsigned> next_;
   const bool own_context_;
   const std::size_t memory_;
   Progress& progress_;

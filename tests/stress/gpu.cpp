@@ -104,6 +104,9 @@ void Gpu::allocate(Buffer& buffer) {
   STRESS_CHECK(cuMemAlloc(&buffer.address, buffer.bytes()));
   STRESS_CHECK(cuMemcpyHtoD(table_ + buffer.slot * sizeof(CUdeviceptr), &buffer.address,
                             sizeof buffer.address));
+  // From pageable memory the call returns before the bytes arrived, and only the null stream and
+  // blocking ones would be in order after it.
+  wait_for(legacy);
 }
 
 void Gpu::free(const Buffer& buffer) {

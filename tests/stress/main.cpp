@@ -1,11 +1,13 @@
-// stress [--seed N] [--seconds S] [--threads N] [--memory MiB]: presses a process that vHBM pages,
-// under the simulated GPU's scheduling fuzzer, and compares all bytes. Started with libvhbm.so
-// preloaded and VHBM_HBM_LIMIT far below --memory; see run.sh. Exit code 0: all was right and pages
-// moved. 1: harm was done to bytes, or an error seen. 2: nothing was tried. 3: something hung.
+// stress [--seed N] [--seconds S] [--threads N] [--memory MiB] [--without OPERATION]...: presses a
+// process that vHBM pages, under the simulated GPU's scheduling fuzzer, and compares all bytes.
+// Started with libvhbm.so preloaded and VHBM_HBM_LIMIT far below --memory; see run.sh. Exit code 0:
+// all was right and pages moved. 1: harm was done to bytes, or an error seen. 2: nothing was tried.
+// 3: something hung.
 #include <dlfcn.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -29,6 +31,16 @@ struct Run {
   std::size_t memory = 128;  // MiB
   unsigned intensity = 5;
   unsigned patience = 60;  // seconds after the end
+  std::vector<std::string> without;
+
+  [[nodiscard]] Application::Weights weights() const {
+    Application::Weights all;
+    for (const OperationRow& row : operation_rows) {
+      const bool left_out = std::find(without.begin(), without.end(), row.name) != without.end();
+      all.push_back(left_out ? 0 : row.weight);
+    }
+    return all;
+  }
 };
 
 // All threads of one run. The first harm stops them all.
@@ -78,7 +90,7 @@ class Crowd {
     try {
       // Every other thread shares the primary context; the rest have contexts of their own.
       Application application(run_.seed * 1000 + index, index % 2 != 0,
-                              (run_.memory << 20) / run_.threads, progress_[index]);
+                              (run_.memory << 20) / run_.threads, run_.weights(), progress_[index]);
       application.run(end, stop_);
     } catch (const std::exception& error) {
       harm = error.what();
@@ -184,6 +196,10 @@ int main(int argc, char** argv) {
   app.add_option("--memory", run.memory, "MiB that all threads together keep");
   app.add_option("--intensity", run.intensity, "Percent of the fuzzer's points that are late")
       ->check(CLI::Range(1, 100));
+  std::vector<std::string> names;
+  for (const auto& row : stress::operation_rows) names.emplace_back(row.name);
+  app.add_option("--without", run.without, "An operation to leave out, to find what did harm")
+      ->check(CLI::IsMember(names));
   CLI11_PARSE(app, argc, argv);
   try {
     return stress::run_all(run);
