@@ -52,5 +52,13 @@ GPU_KERNEL sum(const unsigned* words, unsigned long long count, unsigned long lo
   }
 }
 
+// Tells another process that it is here, and waits for that one, as collectives do.
+GPU_KERNEL meet(unsigned* mine, const unsigned* theirs, unsigned value) {
+  GPU_THREADS {
+    gpu::store(mine, value);
+    while (gpu::load(theirs) < value) gpu::yield();
+  }
+}
+
 GPU_MODULE(GPU_ENTRY(fill), GPU_ENTRY(add), GPU_ENTRY(hidden_add), GPU_ENTRY(linger),
-           GPU_ENTRY(sum))
+           GPU_ENTRY(sum), GPU_ENTRY(meet))
