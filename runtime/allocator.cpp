@@ -148,16 +148,16 @@ Status Allocator::free(DeviceAddress base) {
   if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
-  Status status;
-  const bool capturing = device_.drain.capturing();
-  if (!capturing) status = wait_for_work();
+  const Drain::State waited = device_.drain.wait();
   std::lock_guard lock(device_.lock);
-  if (capturing || !status.ok()) {
-    device_.graveyard.push_back(region);
-  } else {
+  if (waited == Drain::State::quiet) {
     take_apart(*region);
+  } else {
+    device_.graveyard.push_back(region);
   }
-  return status;
+  return waited == Drain::State::failed
+             ? Status::driver(device_.drain.failure(), "waiting for the GPU")
+             : Status();
 }
 
 void Allocator::free_all(CUcontext context) {
@@ -171,17 +171,6 @@ void Allocator::free_all(CUcontext context) {
 void Allocator::empty_graveyard() {
   for (Region* region : device_.graveyard) take_apart(*region);
   device_.graveyard.clear();
-}
-
-Status Allocator::wait_for_work() {
-  for (CUcontext context : device_.drain.contexts()) {
-    ContextScope scope(device_.driver, context);
-    if (scope.result() != CUDA_SUCCESS) continue;
-    if (CUresult result = device_.driver.cuCtxSynchronize(); result != CUDA_SUCCESS) {
-      return Status::driver(result, "cuCtxSynchronize");
-    }
-  }
-  return {};
 }
 
 void Allocator::take_apart(Region& region) {

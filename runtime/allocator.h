@@ -29,8 +29,6 @@ class Allocator {
   void publish(Region& region);
   void give_back(std::vector<Frame*>& frames);
 
-  // Waits for all work of all contexts, as cuMemFree does.
-  [[nodiscard]] Status wait_for_work();
   void take_apart(Region& region);
 
   Device& device_;
