@@ -1,6 +1,7 @@
 // Executes work: kernels block by block, copies and sets piece by piece, graphs node by node, with
 // points between where the fuzzer may delay and a dying context may cut the work short.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -95,6 +96,22 @@ void run_memset(const void* argument) {
   }
 }
 
+// A wait polls, as a GPU does; now and then it sleeps, since here it takes a processor from others.
+void run_memory_operations(const void* argument) {
+  const auto& work = *static_cast<const MemoryOperationsWork*>(argument);
+  for (const MemoryOperation& operation : work.operations) {
+    Fuzzer::point();
+    if (operation.kind != MemoryOperation::Kind::wait) {
+      perform(operation);
+      continue;
+    }
+    for (unsigned polls = 1; !is_satisfied(operation); ++polls) {
+      yield_from_kernel();
+      if (polls % 64 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  }
+}
+
 WorkResult execute_one(const EmptyWork&) {
   return WorkResult::completed;
 }
@@ -116,6 +133,10 @@ WorkResult execute_one(const CopyWork& work) {
 
 WorkResult execute_one(const MemsetWork& work) {
   return guarded(&run_memset, &work);
+}
+
+WorkResult execute_one(const MemoryOperationsWork& work) {
+  return guarded(&run_memory_operations, &work);
 }
 
 WorkResult execute_one(const HostWork& work) {

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/memory_operation.h"
 #include "simgpu/module_abi.h"
 
 namespace simgpu {
@@ -61,8 +62,8 @@ struct GraphWork {
   std::shared_ptr<const std::vector<GraphStep>> steps;
 };
 
-using Work =
-    std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork, GraphWork>;
+using Work = std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork,
+                          GraphWork, MemoryOperationsWork>;
 
 struct GraphStep {
   Work work;
