@@ -95,6 +95,10 @@ PER_THREAD(cuStreamBatchMemOp_v2, _ptsz,
            (CUstream a, unsigned b, CUstreamBatchMemOpParams* c, unsigned d), (a, b, c, d))
 PER_THREAD(cuStreamBeginCapture, _ptsz, (CUstream a), (a))
 PER_THREAD(cuStreamBeginCapture_v2, _ptsz, (CUstream a, CUstreamCaptureMode b), (a, b))
+PER_THREAD(cuStreamBeginCaptureToGraph, _ptsz,
+           (CUstream a, CUgraph b, const CUgraphNode* c, const CUgraphEdgeData* d, size_t e,
+            CUstreamCaptureMode f),
+           (a, b, c, d, e, f))
 PER_THREAD(cuStreamEndCapture, _ptsz, (CUstream a, CUgraph* b), (a, b))
 PER_THREAD(cuStreamGetCaptureInfo_v2, _ptsz,
            (CUstream a, CUstreamCaptureStatus* b, cuuint64_t* c, CUgraph* d, const CUgraphNode** e,

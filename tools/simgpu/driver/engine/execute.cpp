@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/access_guard.h"
+#include "engine/event_node.h"
 #include "engine/fuzzer.h"
 #include "engine/statistics.h"
 #include "engine/thread_state.h"
@@ -153,6 +154,10 @@ WorkResult execute_one(const CallbackWork& work) {
   return WorkResult::completed;
 }
 
+WorkResult execute_one(const EventWork&) {
+  return WorkResult::completed;  // a graph's launch knows the record
+}
+
 // One node after another, in an order the edges allow; under the fuzzer, in a random one of these.
 WorkResult execute_one(const GraphWork& graph) {
   const std::vector<GraphStep>& steps = *graph.steps;
@@ -168,7 +173,12 @@ WorkResult execute_one(const GraphWork& graph) {
     const std::size_t choice = Fuzzer::enabled() ? Fuzzer::pick(ready.size()) : 0;
     const std::size_t index = ready[choice];
     ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(choice));
-    const WorkResult result = execute(steps[index].work, *current_site);
+    WorkResult result = execute(steps[index].work, *current_site);
+    if (const auto event = graph.events.find(index); event != graph.events.end()) {
+      result = std::get<EventWork>(steps[index].work).records
+                   ? end_record(*event->second)
+                   : wait_for_record(*event->second, *current_site);
+    }
     if (result != WorkResult::completed) return result;
     for (std::size_t follower : followers[index]) {
       if (--waiting[follower] == 0) ready.push_back(follower);
