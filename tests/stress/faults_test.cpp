@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "policies/policy.h"
+#include "runtime/address_space.h"
 #include "simgpu/control.h"
 #include "tests/unit/runtime/test_gpu.h"
 
@@ -97,10 +98,14 @@ Memory memory_in_use() {
   return {memory.hbm_used, memory.host_used};
 }
 
-// What stays with the driver for good when the call that gives it back fails.
+constexpr Bytes region_size = mib(4);
+
+// What stays with the driver for good when the call that gives it back fails: a frame, or what a
+// freed region is made of, since reusing what may still be mapped would not be safe.
 Bytes refused_by(int call) {
   if (!planned().struck) return {};
-  return call == cuMemRelease_call || call == cuMemUnmap_call ? mib(2) : Bytes{};
+  if (call == cuMemRelease_call) return base_page;
+  return call == cuMemUnmap_call ? region_size : Bytes{};
 }
 
 constexpr long at_start = 0, at_end = -1;
@@ -134,19 +139,18 @@ class FaultAt : public PagerTest, public ::testing::WithParamInterface<int> {
     std::uint32_t seed;
   };
   std::vector<Filled> regions_;
-  static constexpr Bytes size = mib(4);
   // With calls that may come late or never.
   static constexpr std::chrono::milliseconds patience{150};
 };
 
 void FaultAt::use_new_region(std::uint32_t seed) {
-  const auto made = runtime_->allocate(size);
+  const auto made = runtime_->allocate(region_size);
   if (!made.ok()) {
     EXPECT_FALSE(made.status().message().empty());
     return;
   }
-  fill(*made, size, seed);
-  EXPECT_TRUE(holds(*made, size, seed));
+  fill(*made, region_size, seed);
+  EXPECT_TRUE(holds(*made, region_size, seed));
   regions_.push_back({*made, seed});
 }
 
@@ -180,7 +184,7 @@ void FaultAt::use_a_stream_that_goes() {
 
 void FaultAt::expect_all_bytes() {
   for (const Filled& region : regions_) {
-    EXPECT_TRUE(holds(region.address, size, region.seed)) << "region " << region.seed;
+    EXPECT_TRUE(holds(region.address, region_size, region.seed)) << "region " << region.seed;
   }
 }
 
