@@ -21,6 +21,8 @@ class Allocator {
   void empty_graveyard();
 
  private:
+  // allocate() at this moment; `again` when a frame is on its way.
+  [[nodiscard]] Result<DeviceAddress> try_to_allocate(Bytes size, CUcontext context, bool* again);
   // Phases of allocate(), each undone by the next one's failure.
   [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);
   [[nodiscard]] Status map(Region& region);
