@@ -77,7 +77,8 @@ Machine::Machine(const Options& settings)
       options(settings),
       space(settings.va),
       host_pool(settings.host),
-      host_memory(settings.host) {
+      host_memory(settings.host),
+      imports(&space) {
   for (std::uint64_t i = 0; i < settings.devices; ++i) {
     devices.push_back(std::make_unique<Device>(static_cast<int>(i), options, &space));
     auto pool = std::make_shared<MemoryPool>(static_cast<int>(i), 0, &devices.back()->hbm, &space);
@@ -99,7 +100,12 @@ Native Machine::find_native(CUdeviceptr address) {
     found.pool = raw;
     if (found.allocation != nullptr) return found;
   }
-  return {};
+  found.pool = nullptr;
+  found.allocation = imports.find(address, &found.base);
+  if (found.allocation == nullptr) return {};
+  found.device = found.allocation->context->device;
+  found.imported = true;
+  return found;
 }
 
 bool Machine::is_native(CUdeviceptr address) {

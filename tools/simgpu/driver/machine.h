@@ -18,6 +18,7 @@
 #include "memory/address_space.h"
 #include "memory/heap.h"
 #include "memory/host_memory.h"
+#include "memory/imports.h"
 #include "memory/memory_pool.h"
 #include "memory/physical_pool.h"
 #include "module/image.h"
@@ -63,12 +64,13 @@ struct Device {
   unsigned primary_references = 0, primary_flags = 0;
 };
 
-// An allocation of the driver's: cuMemAlloc's, or of a pool.
+// An allocation of the driver's: cuMemAlloc's, of a pool, or of another process.
 struct Native {
   Device* device = nullptr;
   MemoryPool* pool = nullptr;              // null for cuMemAlloc's
   const Allocation* allocation = nullptr;  // null when there is none
   CUdeviceptr base = 0;
+  bool imported = false;
 };
 
 struct Machine {
@@ -82,6 +84,7 @@ struct Machine {
   AddressSpace space;
   PhysicalPool host_pool;
   HostMemory host_memory;
+  Imports imports;
   std::vector<std::unique_ptr<Device>> devices;
   std::vector<std::unique_ptr<Context>> contexts;  // made by cuCtxCreate; kept when destroyed
 

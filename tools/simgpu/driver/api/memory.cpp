@@ -61,7 +61,8 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
   if (address == 0) return CUDA_SUCCESS;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
   const Native native = m.find_native(address);
-  if (native.allocation == nullptr || native.base != address) return CUDA_ERROR_INVALID_VALUE;
+  if (native.allocation == nullptr || native.base != address || native.imported)
+    return CUDA_ERROR_INVALID_VALUE;
   if (native.pool != nullptr) {  // "will not perform any implicit synchronization"
     native.pool->finish_free(native.pool->announce_free(address, nullptr));
     m.drop_drained_pools();

@@ -225,7 +225,8 @@ CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
   SIMGPU_CALL_ON(handle);
   if (address == 0) return CUDA_SUCCESS;
   const Native found = m.find_native(address);
-  if (found.allocation == nullptr || found.base != address) return CUDA_ERROR_INVALID_VALUE;
+  if (found.allocation == nullptr || found.base != address || found.imported)
+    return CUDA_ERROR_INVALID_VALUE;
   if (stream->capture != nullptr) return CUDA_ERROR_NOT_SUPPORTED;  // memory nodes of graphs
   if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS)
     return result;

@@ -73,6 +73,8 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle* out, std::size_t size,
       properties->type != CU_MEM_ALLOCATION_TYPE_PINNED) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  if ((properties->requestedHandleTypes & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) != 0)
+    return CUDA_ERROR_NOT_SUPPORTED;
   PhysicalPool* pool = nullptr;
   if (CUresult result = pool_of(m, *properties, &pool); result != CUDA_SUCCESS) return result;
   auto frame = pool->allocate(size);
