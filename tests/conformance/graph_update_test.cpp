@@ -213,6 +213,7 @@ TEST_F(GraphUpdate, CopyNodesMustBeOneDimensional) {
   const CUdeviceptr fives = allocate(4096), sixes = allocate(4096);
   OK(cuMemsetD32(fives, 5, 1024));
   OK(cuMemsetD32(sixes, 6, 1024));
+  OK(cuCtxSynchronize());
   CUDA_MEMCPY3D copy{};
   copy.srcMemoryType = copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
   copy.srcDevice = fives;

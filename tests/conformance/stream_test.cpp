@@ -154,8 +154,7 @@ TEST_F(Stream, PrioritiesOutsideTheRangeAreNotAnError) {
 }
 
 TEST_F(Stream, WithoutAPriorityIsOfTheDefaultOne) {
-  // cuda.h, cuStreamGetPriority: "if the stream was created without a priority this function
-  // returns 0"
+  // cuda.h, cuStreamCreateWithPriority: "'0' represents default priority."
   int priority = -1;
   OK(cuStreamGetPriority(make_stream(), &priority));
   EXPECT_EQ(priority, 0);

@@ -60,7 +60,7 @@ CUresult update(const char* function, CUgraphExec handle, CUgraph graph_handle,
 }
 
 // A launch's work: what its nodes of events record and wait for is settled now.
-GraphWork bind(const GraphExec& exec, std::vector<OperationPtr>* records) {
+GraphWork launch_work(const GraphExec& exec, std::vector<OperationPtr>* records) {
   GraphWork work{exec.steps, {}};
   std::vector<std::pair<Event*, OperationPtr>> recorded;
   for (std::size_t i = 0; i < exec.steps->size(); ++i) {
@@ -249,7 +249,7 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
   }
   std::vector<OperationPtr> after, records;
   if (exec->running != nullptr && !exec->running->done) after.push_back(exec->running);
-  exec->running = stream->submit(bind(*exec, &records), std::move(after));
+  exec->running = stream->submit(launch_work(*exec, &records), std::move(after));
   exec->running->records = std::move(records);
   return CUDA_SUCCESS;
 }

@@ -40,6 +40,10 @@ PER_THREAD(cuLaunchKernel, _ptsz,
            (a, b, c, d, e, f, g, h, i, j, k))
 PER_THREAD(cuLaunchKernelEx, _ptsz, (const CUlaunchConfig* a, CUfunction b, void** c, void** d),
            (a, b, c, d))
+PER_THREAD(cuMemAllocAsync, _ptsz, (CUdeviceptr_v2 * a, size_t b, CUstream c), (a, b, c))
+PER_THREAD(cuMemAllocFromPoolAsync, _ptsz,
+           (CUdeviceptr_v2 * a, size_t b, CUmemoryPool c, CUstream d), (a, b, c, d))
+PER_THREAD(cuMemFreeAsync, _ptsz, (CUdeviceptr_v2 a, CUstream b), (a, b))
 PER_THREAD(cuMemcpy, _ptds, (CUdeviceptr_v2 a, CUdeviceptr_v2 b, size_t c), (a, b, c))
 PER_THREAD(cuMemcpy2DAsync_v2, _ptsz, (const CUDA_MEMCPY2D* a, CUstream b), (a, b))
 PER_THREAD(cuMemcpy2DUnaligned_v2, _ptds, (const CUDA_MEMCPY2D* a), (a))

@@ -15,11 +15,8 @@ bool device_range_is_mapped(const void* pointer, std::size_t length) {
   CUdeviceptr at = reinterpret_cast<CUdeviceptr>(pointer);
   const CUdeviceptr end = at + length;
   AddressSpace::Range range{};
-  CUdeviceptr base = 0;
-  for (const auto& device : machine()->devices) {
-    const Allocation* allocation = device->heap.find(at, &base);
-    if (allocation != nullptr) return end - base <= allocation->size;
-  }
+  const Native native = machine()->find_native(at);
+  if (native.allocation != nullptr) return end - native.base <= native.allocation->size;
   while (at < end) {
     if (machine()->space.find_mapping(at, &range) == nullptr) return false;
     at = range.begin + range.size;

@@ -101,8 +101,12 @@ CUresult cuStreamSynchronize(CUstream handle) {
   if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
   // The legacy stream stands for the blocking ones too: wait for a marker that waits for them.
-  if (stream->kind == StreamKind::legacy) return wait_for(call, stream->submit(EmptyWork{}));
-  return wait_for(call, stream->idle() ? nullptr : stream->last());
+  const OperationPtr last = stream->kind == StreamKind::legacy ? stream->submit(EmptyWork{})
+                            : stream->idle()                   ? nullptr
+                                                               : stream->last();
+  const CUresult result = wait_for(call, last);
+  m.trim_pools();
+  return result;
 }
 
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags) {
@@ -244,6 +248,7 @@ CUresult cuEventSynchronize(CUevent handle) {
   if (const OperationPtr recorded = event->recorded) {
     m.wait(call.lock(), [&] { return recorded->done; });
   }
+  m.trim_pools();
   return event->context->error;
 }
 

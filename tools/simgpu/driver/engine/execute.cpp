@@ -154,6 +154,11 @@ WorkResult execute_one(const CallbackWork& work) {
   return WorkResult::completed;
 }
 
+WorkResult execute_one(const DriverWork& work) {
+  work.run();
+  return WorkResult::completed;
+}
+
 WorkResult execute_one(const EventWork&) {
   return WorkResult::completed;  // a graph's launch knows the record
 }

@@ -4,6 +4,7 @@
 #include <cuda.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <variant>
@@ -58,6 +59,10 @@ struct CallbackWork {  // cuStreamAddCallback
   void* data = nullptr;
 };
 
+struct DriverWork {  // of the driver itself, which takes the machine's lock
+  std::function<void()> run;
+};
+
 struct EventWork {  // a node that records an event, or waits for one: see GraphWork
   std::shared_ptr<Event> event;
   bool records = false;
@@ -72,7 +77,7 @@ struct GraphWork {
 };
 
 using Work = std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork,
-                          GraphWork, MemoryOperationsWork, EventWork>;
+                          GraphWork, MemoryOperationsWork, EventWork, DriverWork>;
 
 struct GraphStep {
   Work work;
