@@ -14,8 +14,7 @@ namespace {
 // No answer is replaced then. What was linked still comes through us, and goes straight on.
 bool disabled() noexcept {
   try {
-    const auto options = Options::from_environment();
-    return options.ok() && options->disable;
+    return Options::disabled_by_environment();
   } catch (const std::bad_alloc&) {
     return true;
   }

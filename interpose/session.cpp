@@ -62,29 +62,19 @@ Runtime* Session::start_here(const Linkage& linkage) noexcept {
 }
 
 void Session::try_to_start(const Linkage& linkage) {
-  const auto options = Options::from_environment();
+  if (Options::disabled_by_environment()) return;
+  const auto options = Options::from_environment({{"policy", policy_names()}});
   if (!options.ok()) {
     log_error("{}; vHBM is off in this process", options.status().message());
     return;
   }
   if (options->disable) return;
-  const Policy* policy = find_policy(options->policy);
-  if (policy == nullptr) {
-    std::string known;
-    for (const Policy& one : policies()) {
-      if (!known.empty()) known += ", ";
-      known += one.name;
-    }
-    log_error("VHBM_POLICY=\"{}\" is not accepted: expected {}; vHBM is off in this process",
-              options->policy, known);
-    return;
-  }
   if (linkage.missing != nullptr) {
     log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
     return;
   }
   if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) return;
-  auto started = Runtime::start(linkage.driver, *options, policy->plan);
+  auto started = Runtime::start(linkage.driver, *options, find_policy(options->policy)->plan);
   if (!started.ok()) {
     log_error("vHBM is off in this process: {}", started.status().message());
     return;

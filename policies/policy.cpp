@@ -21,4 +21,10 @@ const Policy* find_policy(std::string_view name) {
   return nullptr;
 }
 
+std::vector<std::string> policy_names() {
+  std::vector<std::string> names;
+  for (const Policy& policy : policies()) names.emplace_back(policy.name);
+  return names;
+}
+
 }  // namespace vhbm

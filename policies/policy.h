@@ -4,7 +4,9 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/residency.h"
 
@@ -19,5 +21,6 @@ struct Policy {
 [[nodiscard]] std::span<const Policy> policies();
 // nullptr when there is none of that name.
 [[nodiscard]] const Policy* find_policy(std::string_view name);
+[[nodiscard]] std::vector<std::string> policy_names();
 
 }  // namespace vhbm

@@ -10,7 +10,6 @@
 namespace vhbm {
 namespace {
 
-constexpr const char* level_names[] = {"trace", "debug", "info", "warn", "error", "off"};
 constexpr spdlog::level::level_enum spdlog_levels[] = {spdlog::level::trace, spdlog::level::debug,
                                                        spdlog::level::info,  spdlog::level::warn,
                                                        spdlog::level::err,   spdlog::level::off};
@@ -28,13 +27,8 @@ spdlog::logger& logger() {
 
 }  // namespace
 
-bool set_log_level(std::string_view word) {
-  for (std::size_t i = 0; i < std::size(level_names); ++i) {
-    if (word != level_names[i]) continue;
-    logger().set_level(spdlog_levels[i]);
-    return true;
-  }
-  return false;
+void set_log_level(LogLevel level) {
+  logger().set_level(spdlog_levels[static_cast<std::size_t>(level)]);
 }
 
 bool logs(LogLevel level) {

@@ -6,12 +6,11 @@
 
 #include <string_view>
 
+#include "runtime/log_level.h"
+
 namespace vhbm {
 
-enum class LogLevel { trace, debug, info, warn, error, off };
-
-// trace, debug, info, warn, error or off; false, and nothing changed, for another word.
-bool set_log_level(std::string_view word);
+void set_log_level(LogLevel level);
 [[nodiscard]] bool logs(LogLevel level);
 void log_line(LogLevel level, std::string_view line) noexcept;
 

@@ -1,50 +1,49 @@
-// Expands the library's own table, so that both accept the same.
+// Asks the library's own table, so that both accept the same.
 #include "option_names.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 
+#include "policies/policy.h"
+#include "runtime/nearest_word.h"
+#include "runtime/option_table.h"
+
 namespace vhbm::cli {
-namespace {
 
-struct Row {
-  const char* name;
-  const char* text;
-};
-constexpr Row rows[] = {
-#define OPTION(type, name, initial, text) {#name, text},
-#include "runtime/options.def"
-#undef OPTION
-};
+const KnownWords& known_words() {
+  static const KnownWords words = {{"policy", policy_names()}};
+  return words;
+}
 
-}  // namespace
-
-bool set_option(std::string_view assignment, std::string* why_not) {
+bool take_setting(std::string_view assignment, std::string* why_not) {
   const std::size_t equals = assignment.find('=');
   const std::string name(assignment.substr(0, equals));
   if (equals == std::string_view::npos) {
     *why_not = "'" + name + "' is no assignment: expected name=value";
     return false;
   }
-  std::string names;
-  for (const Row& row : rows) {
-    if (name == row.name) {
-      std::string variable = "VHBM_" + name;
-      for (char& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-      setenv(variable.c_str(), std::string(assignment.substr(equals + 1)).c_str(), 1);
-      return true;
-    }
-    if (!names.empty()) names += ", ";
-    names += row.name;
+  const std::string value(assignment.substr(equals + 1));
+  const std::size_t id = find_option(name);
+  if (id == option_count) {
+    const auto nearest = nearest_word(name, option_names());
+    *why_not =
+        "there is no option '" + name + "': " +
+        (nearest ? "did you mean " + *nearest + "?" : "`vhbm config options` lists what there is");
+    return false;
   }
-  *why_not = "there is no option '" + name + "'; there are " + names;
-  return false;
+  const OptionRow& row = option_rows()[id];
+  Options options;
+  if (const auto accepted = set_option(row, value, known_words(), options)) {
+    *why_not = name + "=" + value + " is not accepted: expected " + *accepted;
+    return false;
+  }
+  setenv(variable_of(row).c_str(), value.c_str(), 1);
+  return true;
 }
 
 std::string options_help() {
   std::string text;
-  for (const Row& row : rows) {
+  for (const OptionRow& row : option_rows()) {
     std::string name = row.name;
     name.resize(std::max<std::size_t>(name.size() + 2, 20), ' ');
     text += "  " + name + row.text + "\n";

@@ -1,26 +1,52 @@
-// With a summary the program is a child, and this process stands in for it: signals are handed on,
-// and its end is ours. Signals are taken by waiting for them, so no handler runs.
-#include "run.h"
-
+// `vhbm run`: starts a program with the library in front of it, in this process's place. With a
+// summary the program is a child, and this process stands in for it: signals are handed on, and its
+// end is ours. Signals are taken by waiting for them, so no handler runs.
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "commands.h"
 #include "exit_code.h"
 #include "library.h"
 #include "option_names.h"
+#include "runtime/config_file.h"
 #include "runtime/options.h"
 #include "summary.h"
 
 namespace vhbm::cli {
 namespace {
 
+constexpr const char* examples = R"(Examples:
+  vhbm run --hbm-limit 60GiB -- python -m vllm.entrypoints.openai.api_server --model NAME
+  vhbm run --hbm-limit 75% --host-limit 200GiB --summary run.json -- ./server
+  vhbm run --config server.toml --set log=info -- ./server
+
+Exit code: the program's own, or 128 plus the signal that ended it; 126 when it cannot be executed,
+127 when it is not found, 64 when the command line or the configuration is not accepted.
+
+Options for --set (each is also a line in a file for --config, and the environment variable
+VHBM_<NAME>; `vhbm config options` says what each accepts):
+)";
+
 constexpr timespec look_interval{0, 50'000'000};
+
+struct Request {
+  std::vector<std::string> command;
+  std::vector<std::string> settings;  // "name=value"
+  std::string hbm_limit, host_limit;  // settings like any other; what is named last counts
+  std::string config;                 // file; empty for the one of VHBM_CONFIG, if any
+  std::string summary;                // file; empty for none
+};
 
 void say(const std::string& what) {
   std::fprintf(stderr, "vhbm: %s\n", what.c_str());
@@ -61,7 +87,7 @@ int wait_for(pid_t child, const sigset_t& signals, Summary& summary) {
   }
 }
 
-int run_with_summary(const RunRequest& request, const std::string& state_directory) {
+int run_with_summary(const Request& request, const std::string& state_directory) {
   Summary summary(request.command, state_directory);
   const sigset_t signals = signals_to_take();
   sigset_t before;
@@ -85,17 +111,32 @@ int run_with_summary(const RunRequest& request, const std::string& state_directo
   return WIFEXITED(status) ? WEXITSTATUS(status) : exit_by_signal + WTERMSIG(status);
 }
 
-}  // namespace
+// The library reads the file by itself, whatever folder the program has gone to by then. False, and
+// said why, when it would refuse it.
+bool take_config(const std::string& file) {
+  Options options;
+  const auto refusals = read_config_file(file, known_words(), options);
+  for (const std::string& line : refusals) say(line);
+  std::error_code error;
+  setenv("VHBM_CONFIG", std::filesystem::absolute(file, error).c_str(), 1);
+  return refusals.empty();
+}
 
-int run(const RunRequest& request) {
+// Does not return when no summary is asked for, unless the program could not be started.
+int run(const Request& request) {
+  std::vector<std::string> settings = request.settings;
+  if (!request.hbm_limit.empty()) settings.push_back("hbm_limit=" + request.hbm_limit);
+  if (!request.host_limit.empty()) settings.push_back("host_limit=" + request.host_limit);
   std::string why_not;
-  for (const std::string& setting : request.settings) {
-    if (!set_option(setting, &why_not)) {
+  for (const std::string& setting : settings) {
+    if (!take_setting(setting, &why_not)) {
       say(why_not);
       return exit_usage;
     }
   }
-  const auto options = Options::from_environment();
+  if (!request.config.empty() && !take_config(request.config)) return exit_usage;
+  auto options = Options::from_environment(known_words());
+  if (!options.ok() && Options::disabled_by_environment()) options = Options();
   if (!options.ok()) {
     say(options.status().message());
     return exit_usage;
@@ -108,6 +149,29 @@ int run(const RunRequest& request) {
   preload(library);
   if (request.summary.empty()) return execute(request.command);
   return run_with_summary(request, state_directory(options->state_dir));
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, int& exit_code) {
+  const auto request = std::make_shared<Request>();
+  CLI::App* command = app.add_subcommand("run", "Run a program under vHBM");
+  command->add_option("--hbm-limit", request->hbm_limit,
+                      "HBM it may hold: \"60GiB\", \"75%\", or bytes; all but a reserve otherwise");
+  command->add_option("--host-limit", request->host_limit,
+                      "page-locked host memory it may hold; half of what is available otherwise");
+  command->add_option("--config", request->config,
+                      "take options from this TOML file; --set counts more");
+  command->add_option("--set", request->settings, "set any option, as name=value; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--summary", request->summary,
+                      "write what it came to into this file, as JSON, when the program ends");
+  command->add_option("command", request->command, "the program and its arguments, after --")
+      ->required();
+  command->footer(examples + options_help());
+  command->positionals_at_end();
+  command->callback([request, &exit_code] { exit_code = run(*request); });
 }
 
 }  // namespace vhbm::cli

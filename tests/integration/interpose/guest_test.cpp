@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "command.h"
@@ -80,6 +81,38 @@ void expect_one_line_and_a_native_run(const std::string& environment, const std:
 TEST_F(Guest, SaysWhichOptionIsWrongAndRunsNatively) {
   expect_one_line_and_a_native_run("VHBM_HOST_LIMIT=plenty ", "VHBM_HOST_LIMIT=plenty");
   expect_one_line_and_a_native_run("VHBM_POLICY=guess ", "VHBM_POLICY=\"guess\"");
+}
+
+TEST_F(Guest, SaysWhatIsWrongWithItsFileAndRunsNatively) {
+  const std::string file = testing::TempDir() + "vhbm-guest-test.toml";
+  std::ofstream(file) << "log = \"info\"\nhbm_limit = \"8 gigs\"\n";
+  const std::string named = "VHBM_CONFIG=" + file + " ";
+  expect_one_line_and_a_native_run(
+      named,
+      "error: " + file +
+          ":2: hbm_limit = \"8 gigs\" is not accepted: expected a size such as 8GiB, 512MiB or "
+          "4096 (bytes), a share such as 75%, or auto; vHBM is off in this process\n");
+  EXPECT_EQ(shell(on_gpu + named + "VHBM_DISABLE=1 " + program + " 64 2>&1").output,
+            "64 MiB written and read back\n");
+
+  std::ofstream(file) << "policy = \"guess\"\n";
+  expect_one_line_and_a_native_run(named,
+                                   file + ":1: policy = \"guess\" is not accepted: expected ");
+  std::filesystem::remove(file);
+  expect_one_line_and_a_native_run(named, file + ": cannot be read: No such file or directory");
+}
+
+TEST_F(Guest, TakesItsLimitFromItsFile) {
+  const std::string file = testing::TempDir() + "vhbm-guest-test.limit.toml";
+  const std::string without_limit =
+      preloaded + "LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=256MiB VHBM_CONFIG=" + file + " ";
+  // Too little for the program in HBM and host memory together, so the limits are seen at work.
+  std::ofstream(file) << "hbm_limit = \"16MiB\"\nhost_limit = \"16MiB\"\n";
+  EXPECT_EQ(shell(without_limit + program + " 64 2>/dev/null").exit_code, 2);
+  const CommandResult guest =
+      shell(without_limit + "VHBM_HOST_LIMIT=64MiB " + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 0) << guest.output;
+  std::filesystem::remove(file);
 }
 
 TEST_F(Guest, SaysWhatTheDriverLacksAndRunsNatively) {

@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 
+#include "runtime/option_table.h"
+
 namespace vhbm {
 namespace {
 
@@ -82,6 +84,20 @@ TEST(Options, AreRefusedNamingVariableValueAndWhatIsAccepted) {
     EXPECT_NE(message.find(variable), std::string::npos) << message;
     EXPECT_NE(message.find(value), std::string::npos) << message;
     EXPECT_NE(message.find("expected "), std::string::npos) << message;
+  }
+}
+
+TEST(Options, AreReadBackAsTheyAreWritten) {
+  const Options defaults;
+  for (const OptionRow& row : option_rows()) {
+    Options options;
+    EXPECT_TRUE(row.read(row.write(defaults), options)) << row.name;
+    EXPECT_EQ(row.write(options), row.write(defaults)) << row.name;
+  }
+  for (const char* text : {"auto", "0", "1B", "4095B", "4KiB", "1536MiB", "3TiB", "7%", "100%"}) {
+    Options options;
+    ASSERT_EQ(set_option(option_rows()[find_option("hbm_limit")], text, {}, options), std::nullopt);
+    EXPECT_EQ(option_rows()[find_option("hbm_limit")].write(options), text);
   }
 }
 

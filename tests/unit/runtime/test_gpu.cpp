@@ -121,7 +121,7 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   made.pager_interval = std::chrono::milliseconds(1);
   made.quiesce_deadline = std::chrono::milliseconds(50);
   made.stall_share = Percent{50};
-  made.log = "off";
+  made.log = LogLevel::off;
   return made;
 }
 
