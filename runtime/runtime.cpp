@@ -121,6 +121,10 @@ void Runtime::native_freed(Bytes size) {
   impl_->device->frames->native_freed(size);
 }
 
+void Runtime::passed_through() noexcept {
+  impl_->device->stats.add(Stat::passed_through, 1);
+}
+
 void Runtime::context_created(CUcontext context) {
   impl_->device->drain.context_created(context);
 }
