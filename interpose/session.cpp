@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "policies/policy.h"
+#include "policies/tagging.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
 
@@ -74,7 +75,8 @@ void Session::try_to_start(const Linkage& linkage) {
     return;
   }
   if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) return;
-  auto started = Runtime::start(linkage.driver, *options, find_policy(options->policy)->plan);
+  auto started =
+      Runtime::start(linkage.driver, *options, {find_policy(options->policy)->plan, &guess_tag});
   if (!started.ok()) {
     log_error("vHBM is off in this process: {}", started.status().message());
     return;

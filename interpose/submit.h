@@ -26,18 +26,31 @@ inline void note_stream(Runtime& runtime, CUstream stream, DefaultStream null_me
   if (is_per_thread(stream, null_means)) runtime.per_thread_stream_used();
 }
 
-inline void touch(Runtime& runtime, CUdeviceptr address, std::size_t length) noexcept {
-  runtime.touched({address}, {length});
+// Unified addressing lets a device address stand for a host pointer, and the other way round.
+inline DeviceAddress address_of(CUdeviceptr address) noexcept {
+  return {address};
 }
-// Unified addressing lets a device address stand for a host pointer.
-inline void touch(Runtime& runtime, const void* address, std::size_t length) noexcept {
-  runtime.touched({reinterpret_cast<std::uint64_t>(address)}, {length});
+inline DeviceAddress address_of(const void* address) noexcept {
+  return {reinterpret_cast<std::uint64_t>(address)};
+}
+
+template <typename Address>
+void touch(Runtime& runtime, Address address, std::size_t length,
+           Access access = Access::read) noexcept {
+  runtime.touched(address_of(address), {length}, access);
+}
+
+// A copy of `size` bytes.
+template <typename To, typename From>
+void touch_both(Runtime& runtime, To to, From from, std::size_t size) noexcept {
+  touch(runtime, to, size, runtime.owns(address_of(from)) ? Access::written : Access::filled);
+  touch(runtime, from, size);
 }
 
 // Rows of `width` bytes, `pitch` apart.
 inline void touch_rows(Runtime& runtime, CUdeviceptr address, std::size_t pitch, std::size_t width,
-                       std::size_t height) noexcept {
-  if (height != 0) touch(runtime, address, (height - 1) * pitch + width);
+                       std::size_t height, Access access = Access::read) noexcept {
+  if (height != 0) touch(runtime, address, (height - 1) * pitch + width, access);
 }
 
 }  // namespace vhbm::interpose

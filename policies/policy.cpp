@@ -1,13 +1,28 @@
 // The table of policies.def, expanded once.
 #include "policies/policy.h"
 
+#include "policies/clock.h"
 #include "policies/lru.h"
+#include "policies/watermarks.h"
 
 namespace vhbm {
 
+namespace {
+
+// Whatever the policy, the watermarks hold.
+template <Planner plan>
+Plan plan_within_watermarks(const Situation& situation) {
+  const Situation bounded = within_watermarks(situation);
+  Plan made = plan(bounded);
+  made.memory.draining = bounded.memory.draining;
+  return made;
+}
+
+}  // namespace
+
 std::span<const Policy> policies() {
   static constexpr Policy rows[] = {
-#define POLICY(name, text) {#name, text, &plan_##name},
+#define POLICY(name, text) {#name, text, &plan_within_watermarks<&plan_##name>},
 #include "policies/policies.def"
 #undef POLICY
   };

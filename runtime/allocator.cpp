@@ -57,6 +57,12 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
   const auto base = device_.space.carve(mapped, region->chunk_size);
   if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
   region->view = {{}, *base, size, device_.ordinal, context};
+  for (const TagRule& rule : device_.options.tag_rules) {
+    if (!rule.matches(size)) continue;
+    if (rule.tag) region->tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
+    region->held = rule.held;
+    break;
+  }
   Status status = take_frames(mapped.value / region->chunk_size.value, region->frames);
   if (status.ok()) {
     status = map(*region);

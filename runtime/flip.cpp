@@ -147,7 +147,11 @@ bool Flip::validate() {
     return false;
   }
   for (std::size_t i = 0; i < claims.size(); ++i) {
-    if (can_tell && kernels.result(PageKernels::Lane::gate, i) == claims[i]->hash) continue;
+    if (can_tell && kernels.result(PageKernels::Lane::gate, i) == claims[i]->hash) {
+      ++claims[i]->region->chunks_unchanged;
+      continue;
+    }
+    if (can_tell) ++claims[i]->region->chunks_changed;
     if (!keeps(Protection::validation)) continue;
     claims[i]->has_copy = false;
     device_.stats.add(Stat::recopied_bytes, claims[i]->region->chunk_size.value);

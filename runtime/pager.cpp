@@ -3,6 +3,7 @@
 #include "runtime/pager.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
@@ -12,16 +13,18 @@ namespace {
 
 // How far patience with a drain may grow beyond what was configured.
 constexpr int most_patience = 16;
+// Evidence grows slowly.
+constexpr std::chrono::milliseconds between_taggings{250};
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
 
 }  // namespace
 
-Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Planner planner)
+Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Decisions decisions)
     : device_(device),
       allocator_(allocator),
       gate_(gate),
-      planner_(planner),
+      decisions_(decisions),
       patience_(device.options.quiesce_deadline) {}
 
 Status Pager::start() {
@@ -60,10 +63,12 @@ void Pager::round() {
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;
-  if (resting() || planner_ == nullptr) return;
+  observe_regions();
+  if (resting() || decisions_.plan == nullptr) return;
   const Plan plan = make_plan();
   if (plan.empty() || copy_ahead(plan)) return;
   copied_ahead_ = false;
+  memory_ = plan.memory;
   Flip flip(device_, gate_);
   const Flip::Outcome outcome = flip.run(plan, patience_);
   count(outcome);
@@ -86,6 +91,26 @@ bool Pager::clean_up() {
   if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
   rest_after(quiesce.stall(), std::chrono::milliseconds(0));
   return true;
+}
+
+void Pager::observe_regions() {
+  const auto regions = device_.regions.live();
+  const Epoch now = device_.now.load(std::memory_order_relaxed);
+  for (Region* region : regions) {
+    ++region->rounds_alive;
+    const Epoch used = device_.regions.last_use(region->index);
+    if (used != 0 && used + 1 >= now) ++region->rounds_used;
+  }
+  if (decisions_.guess_tag == nullptr || Clock::now() < next_tagging_) return;
+  next_tagging_ = Clock::now() + between_taggings;
+  std::unordered_map<std::uint64_t, std::uint64_t> of_size;
+  for (const Region* region : regions) ++of_size[region->view.size.value];
+  for (Region* region : regions) {
+    if (region->tag.confidence == 100) continue;  // the user's word
+    RegionHistory history = device_.regions.history(*region);
+    history.of_equal_size = of_size[region->view.size.value];
+    region->tag = decisions_.guess_tag(history);
+  }
 }
 
 bool Pager::collect_copies() {
@@ -121,7 +146,10 @@ Plan Pager::make_plan() {
   const Frames& frames = *device_.frames;
   Situation situation;
   situation.must_leave = frames.frame_size() * frames.owed();
-  if (device_.stats.get(Stat::host_mapped_bytes) == 0 && situation.must_leave.value == 0) return {};
+  if (device_.stats.get(Stat::host_mapped_bytes) == 0 && situation.must_leave.value == 0 &&
+      device_.options.high_watermark.value == 100) {
+    return {};
+  }
   std::vector<Candidate> candidates;
   for (const Region* region : device_.regions.live()) {
     const Epoch named = device_.regions.last_use(region->index);
@@ -130,7 +158,7 @@ Plan Pager::make_plan() {
       const PageState state = device_.pages.state(id);
       if (state != PageState::resident && state != PageState::host_mapped) continue;
       candidates.push_back({id, region->chunk_size, std::max(named, device_.pages.last_use(id)),
-                            state == PageState::resident});
+                            state == PageState::resident, region->held, region->tag.tag});
     }
   }
   const Bytes most = device_.options.flip_size.resolve(frames.limits().hbm, mib(64));
@@ -138,7 +166,16 @@ Plan Pager::make_plan() {
   situation.free_hbm = frames.frame_size() * frames.available_hbm_beyond_spare();
   situation.most_promotions = std::min(most, frames.frame_size() * frames.available(Tier::hbm));
   situation.most_evictions = most;
-  return planner_(situation);
+  situation.now = device_.now.load(std::memory_order_relaxed);
+  situation.memory = memory_;
+  const Bytes limit = frames.limits().hbm;
+  const auto share = [&](Percent percent) {
+    return percent.value == 100 ? Bytes{UINT64_MAX}
+                                : Size::percent(percent.value).resolve(limit, {});
+  };
+  situation.watermarks = {share(device_.options.high_watermark),
+                          share(device_.options.low_watermark)};
+  return decisions_.plan(situation);
 }
 
 void Pager::count(Flip::Outcome outcome) {

@@ -16,8 +16,7 @@ namespace vhbm {
 
 class Pager {
  public:
-  // Without a planner nothing is moved.
-  Pager(Device& device, Allocator& allocator, Gate& gate, Planner planner);
+  Pager(Device& device, Allocator& allocator, Gate& gate, Decisions decisions);
   ~Pager() { stop(); }
   Pager(const Pager&) = delete;
   Pager& operator=(const Pager&) = delete;
@@ -27,8 +26,6 @@ class Pager {
   void stop() noexcept;
   // No thread uses this any more.
   [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }
-  // The GPU is likely quiet: a good moment for a flip.
-  void quiet_point() noexcept { worker_.wake(); }
 
  private:
   using Clock = Gate::Clock;
@@ -45,6 +42,8 @@ class Pager {
   // Starts copying what the plan evicts; true when the flip is to wait for it.
   [[nodiscard]] bool copy_ahead(const Plan& plan);
   [[nodiscard]] Plan make_plan();
+  // Counts which regions are in use, and now and then guesses anew what they hold.
+  void observe_regions();
   void count(Flip::Outcome outcome);
   // Keeps the gate open long enough after it was closed that stall_share holds.
   void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least);
@@ -53,7 +52,9 @@ class Pager {
   Device& device_;
   Allocator& allocator_;
   Gate& gate_;
-  const Planner planner_;
+  const Decisions decisions_;
+  PolicyMemory memory_;
+  Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{};
   bool copied_ahead_ = false;  // since the last flip

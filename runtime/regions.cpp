@@ -41,8 +41,23 @@ Region* Regions::add(std::unique_ptr<Region>& region) {
   region->view.id = {next_id_++};
   named(index, 0);
   set_host_mapped(index, {});
+  heat_[index].filled_before_use = heat_[index].filled_in_use = heat_[index].zeroed = 0;
   by_index_[index] = std::move(region);
   return by_index_[index].get();
+}
+
+RegionHistory Regions::history(const Region& region) const {
+  const Heat& heat = heat_[region.index];
+  RegionHistory history;
+  history.size = region.view.size;
+  history.filled_before_use = {heat.filled_before_use.load(std::memory_order_relaxed)};
+  history.filled_in_use = {heat.filled_in_use.load(std::memory_order_relaxed)};
+  history.zeroed = {heat.zeroed.load(std::memory_order_relaxed)};
+  history.rounds_alive = region.rounds_alive;
+  history.rounds_used = region.rounds_used;
+  history.chunks_unchanged = region.chunks_unchanged;
+  history.chunks_changed = region.chunks_changed;
+  return history;
 }
 
 void Regions::publish(Region* region) {

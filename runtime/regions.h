@@ -15,10 +15,16 @@
 #include "runtime/frames.h"
 #include "runtime/kernels/chunk_hash.h"
 #include "runtime/page_table.h"
+#include "runtime/region_history.h"
 #include "runtime/region_view.h"
 #include "runtime/status.h"
+#include "runtime/tag.h"
 
 namespace vhbm {
+
+// What a copy or a memset does to a range: reads it, or fills it with the host's or with constant
+// bytes, or with bytes of the device.
+enum class Access { read, filled, zeroed, written };
 
 // A host frame with the bytes that a resident chunk had when they were hashed. Whether the chunk
 // still has them only another hash can tell.
@@ -33,6 +39,11 @@ struct Region {
   Bytes chunk_size;
   std::vector<Frame*> frames;     // what each chunk is mapped to
   std::vector<CleanCopy> copies;  // of each chunk, if it has one
+  TagGuess tag;
+  bool held = false;  // what is in HBM stays there
+  // For the tag: rounds of the pager, and what the hashes of leaving chunks told.
+  std::uint64_t rounds_alive = 0, rounds_used = 0;
+  std::uint64_t chunks_unchanged = 0, chunks_changed = 0;
 
   [[nodiscard]] Bytes mapped_size() const { return chunk_size * frames.size(); }
   [[nodiscard]] DeviceAddress address_of(std::size_t chunk) const {
@@ -76,6 +87,17 @@ class Regions {
   [[nodiscard]] Epoch last_use(std::uint32_t index) const noexcept {
     return heat_[index].last_use.load(std::memory_order_relaxed);
   }
+  // Hot. A copy or memset wrote to the region.
+  void wrote(std::uint32_t index, Access access, Bytes length) noexcept {
+    Heat& heat = heat_[index];
+    const bool in_use = heat.last_use.load(std::memory_order_relaxed) != 0;
+    std::atomic<std::uint64_t>& sum = access == Access::zeroed ? heat.zeroed
+                                      : in_use                 ? heat.filled_in_use
+                                                               : heat.filled_before_use;
+    sum.fetch_add(length.value, std::memory_order_relaxed);
+  }
+  // Without what only the pager counts.
+  [[nodiscard]] RegionHistory history(const Region& region) const;
   // Hot. How much of the region is not in HBM.
   [[nodiscard]] Bytes host_mapped(std::uint32_t index) const noexcept {
     return {heat_[index].host_mapped.load(std::memory_order_relaxed)};
@@ -88,6 +110,7 @@ class Regions {
   static constexpr std::size_t most_regions = 1 << 20;
   struct Heat {
     std::atomic<std::uint64_t> host_mapped;
+    std::atomic<std::uint64_t> filled_before_use, filled_in_use, zeroed;
     std::atomic<Epoch> last_use;
   };
 

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "runtime/region_history.h"
+#include "runtime/tag.h"
 #include "runtime/units.h"
 
 namespace vhbm {
@@ -15,6 +17,20 @@ struct Candidate {
   Bytes size;
   std::uint64_t last_use = 0;  // larger is later; 0 is never
   bool resident = false;       // in HBM; otherwise host-mapped
+  bool held = false;           // may not leave HBM
+  Tag tag = Tag::other;
+};
+
+// What a policy keeps in mind from one plan to the next.
+struct PolicyMemory {
+  ChunkId hand;             // where a sweep over the chunks goes on
+  std::uint64_t sweep = 0;  // when it began
+  bool draining = false;    // HBM was above its high watermark and is not below the low one yet
+};
+
+// How full of chunks HBM may get.
+struct Watermarks {
+  Bytes high{UINT64_MAX}, low{UINT64_MAX};
 };
 
 // What a plan is made from.
@@ -24,6 +40,9 @@ struct Situation {
   Bytes must_leave;       // has to leave HBM whatever is promoted
   Bytes most_promotions;  // bounds of one flip, in each direction
   Bytes most_evictions;
+  std::uint64_t now = 0;  // on the scale of last_use
+  Watermarks watermarks;
+  PolicyMemory memory;  // as the last plan left it
 };
 
 // Both in order of urgency: what does not fit is cut off the end. Never makes HBM fuller than it
@@ -31,10 +50,19 @@ struct Situation {
 struct Plan {
   std::vector<ChunkId> promote;
   std::vector<ChunkId> evict;
+  PolicyMemory memory{};
 
   [[nodiscard]] bool empty() const { return promote.empty() && evict.empty(); }
 };
 
 using Planner = Plan (*)(const Situation&);
+using Tagger = TagGuess (*)(const RegionHistory&);
+
+// The decisions that the pager asks for. Without a planner nothing moves, without a tagger no
+// region gets a tag by evidence.
+struct Decisions {
+  Planner plan = nullptr;
+  Tagger guess_tag = nullptr;
+};
 
 }  // namespace vhbm

@@ -26,10 +26,10 @@ constexpr std::chrono::seconds native_patience{1};
 
 class Runtime::Impl {
  public:
-  Impl(std::unique_ptr<Device> started, Planner planner)
+  Impl(std::unique_ptr<Device> started, Decisions decisions)
       : device(std::move(started)),
         allocator(*device),
-        pager(*device, allocator, gate, planner),
+        pager(*device, allocator, gate, decisions),
         host_pool(*device) {}
 
   [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
@@ -52,7 +52,7 @@ Runtime::~Runtime() {
 }
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
-                                                Planner planner) {
+                                                Decisions decisions) {
   try {
     set_log_level(options.log);
     auto device = Device::start(driver, options);
@@ -60,7 +60,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->window_begin_ = (*device)->space.begin().value;
     runtime->window_size_ = (*device)->space.size().value;
-    runtime->impl_ = std::make_unique<Impl>(std::move(*device), planner);
+    runtime->impl_ = std::make_unique<Impl>(std::move(*device), decisions);
     runtime->gate_ = &runtime->impl_->gate;
     Status status = runtime->impl_->pager.start();
     if (status.ok()) status = runtime->impl_->host_pool.start();
@@ -157,9 +157,13 @@ void Runtime::capture_ended() {
   impl_->device->drain.capture_ended();
 }
 
-void Runtime::touched(DeviceAddress address, Bytes length) noexcept {
+void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexcept {
   if (!owns(address) || length.value == 0) return;
   Device& device = *impl_->device;
+  if (access == Access::filled || access == Access::zeroed) {
+    const std::uint32_t region = device.pages.region(device.page_of(address));
+    if (region != PageTable::no_region) device.regions.wrote(region, access, length);
+  }
   const Epoch now = device.now.load(std::memory_order_relaxed);
   const std::uint32_t stride = device.pages_per_chunk();
   const std::uint64_t left_in_window = window_begin_ + window_size_ - address.value;

@@ -12,6 +12,7 @@
 #include "runtime/gate.h"
 #include "runtime/options.h"
 #include "runtime/region_view.h"
+#include "runtime/regions.h"
 #include "runtime/residency.h"
 #include "runtime/status.h"
 #include "runtime/units.h"
@@ -25,12 +26,12 @@ struct MemoryInfo {
 class Runtime {
  public:
   // Reserves the window on the current context's device, probes host frames by making one, and
-  // starts the pager's thread, which moves what `planner` chooses (nothing, without one). Requires
+  // starts the pager's thread, which moves what `decisions` choose. Requires
   // a current context and `driver` outliving the runtime.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
   [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(const Driver& driver,
                                                               const Options& options,
-                                                              Planner planner = nullptr);
+                                                              Decisions decisions = {});
   // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 
@@ -79,7 +80,7 @@ class Runtime {
   // Hot. Every submission of GPU work happens inside: `auto pass = runtime.gate().pass();`
   [[nodiscard]] Gate& gate() noexcept { return *gate_; }
   // Hot. A copy or memset touches exactly this range.
-  void touched(DeviceAddress address, Bytes length) noexcept;
+  void touched(DeviceAddress address, Bytes length, Access access = Access::read) noexcept;
   // Hot. A kernel's argument names this address: its region may be touched anywhere.
   void named(DeviceAddress address) noexcept;
 

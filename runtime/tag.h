@@ -27,6 +27,13 @@ inline constexpr std::array<const char*, 4> tag_names = {"other", "weights", "kv
   return std::nullopt;
 }
 
+// A tag, how sure it is, and why.
+struct TagGuess {
+  Tag tag = Tag::other;
+  unsigned confidence = 0;  // percent; 100 is the user's word
+  const char* reason = "no evidence yet";
+};
+
 // A line of the configuration that says what regions of certain sizes hold. The first rule that
 // matches a region decides, whatever the evidence says.
 struct TagRule {

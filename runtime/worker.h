@@ -23,11 +23,9 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Calls `round` every `interval`, and at once after wake(). What it throws ends the thread.
+  // Calls `round`, which does not throw, every `interval`.
   [[nodiscard]] Status start(const char* name, std::chrono::nanoseconds interval,
                              std::function<void()> round);
-  // The next round begins now. Cheap; any thread.
-  void wake() noexcept;
   // Ends the thread. In a forked child there is none, and nothing is waited for.
   void stop() noexcept;
   [[nodiscard]] bool stopping() const noexcept;
@@ -39,7 +37,7 @@ class Worker {
   struct State {
     std::mutex mutex;
     std::condition_variable wake;
-    bool stopping = false, ended = false, woken = false;
+    bool stopping = false, ended = false;
   };
 
   std::shared_ptr<State> state_;

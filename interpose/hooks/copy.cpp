@@ -3,39 +3,40 @@
 #include "interpose/submit.h"
 
 using vhbm::interpose::touch;
+using vhbm::interpose::touch_both;
 
 extern "C" {
 
 VHBM_SUBMITS(cuMemcpy, _ptds, (CUdeviceptr to, CUdeviceptr from, std::size_t size),
-             (to, from, size), nullptr, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size), nullptr, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyAsync, _ptsz,
              (CUdeviceptr to, CUdeviceptr from, std::size_t size, CUstream stream),
-             (to, from, size, stream), stream, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size, stream), stream, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyHtoD_v2, _ptds, (CUdeviceptr to, const void* from, std::size_t size),
-             (to, from, size), nullptr, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size), nullptr, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyHtoDAsync_v2, _ptsz,
              (CUdeviceptr to, const void* from, std::size_t size, CUstream stream),
-             (to, from, size, stream), stream, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size, stream), stream, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyDtoH_v2, _ptds, (void* to, CUdeviceptr from, std::size_t size),
-             (to, from, size), nullptr, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size), nullptr, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyDtoHAsync_v2, _ptsz,
              (void* to, CUdeviceptr from, std::size_t size, CUstream stream),
-             (to, from, size, stream), stream, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size, stream), stream, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyDtoD_v2, _ptds, (CUdeviceptr to, CUdeviceptr from, std::size_t size),
-             (to, from, size), nullptr, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size), nullptr, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyDtoDAsync_v2, _ptsz,
              (CUdeviceptr to, CUdeviceptr from, std::size_t size, CUstream stream),
-             (to, from, size, stream), stream, touch(runtime, to, size), touch(runtime, from, size))
+             (to, from, size, stream), stream, touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyPeer, _ptds,
              (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
               std::size_t size),
-             (to, to_context, from, from_context, size), nullptr, touch(runtime, to, size),
-             touch(runtime, from, size))
+             (to, to_context, from, from_context, size), nullptr,
+             touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyPeerAsync, _ptsz,
              (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
               std::size_t size, CUstream stream),
-             (to, to_context, from, from_context, size, stream), stream, touch(runtime, to, size),
-             touch(runtime, from, size))
+             (to, to_context, from, from_context, size, stream), stream,
+             touch_both(runtime, to, from, size))
 VHBM_SUBMITS(cuMemcpyDtoA_v2, _ptds,
              (CUarray to, std::size_t offset, CUdeviceptr from, std::size_t size),
              (to, offset, from, size), nullptr, touch(runtime, from, size))

@@ -225,7 +225,7 @@ bool FaultAt::one_run(int call, long nth) {
   const Options limits = options(10, 64);
   if (nth == at_start) {
     planned().arm(call, 1);
-    auto started = Runtime::start(driver_, limits, find_policy("lru")->plan);
+    auto started = Runtime::start(driver_, limits, {find_policy("lru")->plan, nullptr});
     if (started.ok()) {
       started->reset();
     } else {

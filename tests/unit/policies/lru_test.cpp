@@ -7,32 +7,10 @@
 #include <map>
 #include <random>
 
+#include "candidates.h"
+
 namespace vhbm {
 namespace {
-
-constexpr Bytes chunk = mib(2);
-
-Candidate resident(std::uint32_t id, std::uint64_t last_use) {
-  return {{id}, chunk, last_use, true};
-}
-Candidate host(std::uint32_t id, std::uint64_t last_use) {
-  return {{id}, chunk, last_use, false};
-}
-
-Situation situation(const std::vector<Candidate>& candidates) {
-  Situation made;
-  made.candidates = candidates;
-  made.most_promotions = made.most_evictions = chunk * 100;
-  return made;
-}
-
-std::vector<std::uint32_t> ids(const std::vector<ChunkId>& chunks) {
-  std::vector<std::uint32_t> result;
-  for (const ChunkId id : chunks) result.push_back(id.value);
-  return result;
-}
-
-using Ids = std::vector<std::uint32_t>;
 
 TEST(Lru, SwapsTheLongestUnusedForTheMostRecentlyUsed) {
   const std::vector<Candidate> candidates = {resident(1, 5), resident(2, 3), resident(3, 9),
@@ -129,6 +107,23 @@ TEST(Lru, NeverOverfillsHbmWhateverItIsAsked) {
     EXPECT_EQ(ids(plan.promote), ids(again.promote)) << "the order of candidates must not matter";
     EXPECT_EQ(ids(plan.evict), ids(again.evict));
   }
+}
+
+TEST(Lru, BreaksTiesByWhatTheChunksHold) {
+  std::vector<Candidate> candidates = {resident(1, 5), resident(2, 5), resident(3, 5), host(4, 9)};
+  candidates[0].tag = Tag::workspace;
+  candidates[1].tag = Tag::kv;
+  candidates[2].tag = Tag::weights;
+  EXPECT_EQ(ids(plan_lru(situation(candidates)).evict), Ids({3}));
+}
+
+TEST(Lru, NeverEvictsWhatIsHeld) {
+  std::vector<Candidate> candidates = {resident(1, 1), resident(2, 5), host(4, 9)};
+  candidates[0].held = true;
+  Situation made = situation(candidates);
+  EXPECT_EQ(ids(plan_lru(made).evict), Ids({2}));
+  made.must_leave = chunk * 2;
+  EXPECT_EQ(ids(plan_lru(made).evict), Ids({2}));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "policies/policy.h"
+#include "policies/tagging.h"
 
 namespace vhbm {
 namespace {
@@ -118,6 +119,7 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   Options made;
   made.hbm_limit = Size::of(mib(hbm));
   made.host_limit = Size::of(mib(host));
+  made.host_pool = Size::of({});  // so that what a test counts is its own doing
   made.pager_interval = std::chrono::milliseconds(1);
   made.quiesce_deadline = std::chrono::milliseconds(50);
   made.stall_share = Percent{50};
@@ -128,7 +130,7 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
 void PagerTest::start(const Options& options) {
   Options with_state = options;
   with_state.state_dir = state_dir_;
-  auto started = Runtime::start(driver_, with_state, find_policy("lru")->plan);
+  auto started = Runtime::start(driver_, with_state, {find_policy("lru")->plan, &guess_tag});
   if (!started.ok()) throw std::runtime_error(started.status().message());
   runtime_ = std::move(*started);
   runtime_->stream_created(context_, stream_);

@@ -1,0 +1,33 @@
+// What the policies have in common: given who may leave HBM and who should come, each in order,
+// take from the front of both for as long as a swap gains recency and the bounds allow.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "runtime/residency.h"
+
+namespace vhbm {
+
+using Queue = std::vector<const Candidate*>;
+
+// Host-mapped chunks that were used at all, the latest first: as many as could move.
+[[nodiscard]] Queue newest_first(const Situation& situation);
+
+// Victims leave in their order: first those that have to, then one by one for newcomers that were
+// used later. Held chunks are not to be among them.
+[[nodiscard]] Plan swap(const Situation& situation, const Queue& victims, const Queue& newcomers);
+
+// Sorts by `before` and keeps the front: no more than `most` can move in one plan.
+template <typename Before>
+void sort_front(Queue& queue, Bytes most, Before before) {
+  if (queue.empty()) return;
+  Bytes smallest = queue.front()->size;
+  for (const Candidate* candidate : queue) smallest = std::min(smallest, candidate->size);
+  const std::size_t count = std::min<std::size_t>(queue.size(), most.value / smallest.value);
+  std::partial_sort(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(count), queue.end(),
+                    before);
+  queue.resize(count);
+}
+
+}  // namespace vhbm
