@@ -102,6 +102,16 @@ TEST_F(Guest, SaysWhatIsWrongWithItsFileAndRunsNatively) {
   expect_one_line_and_a_native_run(named, file + ": cannot be read: No such file or directory");
 }
 
+TEST_F(Guest, IsInertWhenItsFileSaysSo) {
+  const std::string file = testing::TempDir() + "vhbm-guest-test.disable.toml";
+  std::ofstream(file) << "disable = true\n";
+  const CommandResult guest =
+      shell(on_gpu + "VHBM_CONFIG=" + file + " SIMGPU_HBM=32MiB " + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 2) << guest.output;
+  EXPECT_FALSE(std::filesystem::exists(state));
+  std::filesystem::remove(file);
+}
+
 TEST_F(Guest, TakesItsLimitFromItsFile) {
   const std::string file = testing::TempDir() + "vhbm-guest-test.limit.toml";
   const std::string without_limit =
