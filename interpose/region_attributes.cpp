@@ -65,8 +65,4 @@ CUresult region_attribute(const RegionView& region, CUdeviceptr address,
   }
 }
 
-void clear_attribute(CUpointer_attribute attribute, void* out) {
-  if (attribute == CU_POINTER_ATTRIBUTE_HOST_POINTER) give<void*>(out, nullptr);
-}
-
 }  // namespace vhbm::interpose

@@ -12,7 +12,4 @@ namespace vhbm::interpose {
 [[nodiscard]] CUresult region_attribute(const RegionView& region, CUdeviceptr address,
                                         CUpointer_attribute attribute, void* out);
 
-// Clears what cuPointerGetAttributes leaves for an attribute that is not there: null or 0.
-void clear_attribute(CUpointer_attribute attribute, void* out);
-
 }  // namespace vhbm::interpose

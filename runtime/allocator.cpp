@@ -2,11 +2,17 @@
 // for an allocation is only refused when both limits are reached.
 #include "runtime/allocator.h"
 
+#include <chrono>
+#include <thread>
+
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
 
 namespace vhbm {
 namespace {
+
+// How long an allocation waits for host memory that is just being page-locked.
+constexpr std::chrono::seconds growth_patience{1};
 
 std::vector<CUmemGenericAllocationHandle> handles_of(const std::vector<Frame*>& frames) {
   std::vector<CUmemGenericAllocationHandle> handles;
@@ -30,6 +36,19 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   CUcontext context = nullptr;
   (void)device_.driver.cuCtxGetCurrent(&context);
   RelaxedCapture relaxed(device_.driver);
+  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
+  for (;;) {
+    bool again = false;
+    auto made = try_to_allocate(size, context, &again);
+    if (!again || std::chrono::steady_clock::now() >= deadline) {
+      if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+      return made;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
+Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, bool* again) {
   auto region = std::make_unique<Region>();
   region->chunk_size = device_.frames->frame_size();
   const Bytes mapped = size.rounded_up_to(region->chunk_size);
@@ -42,6 +61,7 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   if (status.ok()) {
     status = map(*region);
     if (status.ok()) {
+      region->copies.resize(region->frames.size());
       if (Region* added = device_.regions.add(region); added != nullptr) {
         publish(*added);
         return *base;
@@ -52,7 +72,7 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
     }
   }
   device_.space.give_back(*base, mapped);
-  if (status.code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+  *again = status.code() == Errc::out_of_memory && device_.frames->growing();
   return status;
 }
 
@@ -119,20 +139,25 @@ void Allocator::publish(Region& region) {
 }
 
 Status Allocator::free(DeviceAddress base) {
-  Region* region = device_.regions.withdraw(base);
+  Region* region = nullptr;
+  {
+    // The pager starts nothing on it any more, so that what it has started is waited for below.
+    std::lock_guard lock(device_.lock);
+    region = device_.regions.withdraw(base);
+  }
   if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
-  Status status;
-  const bool capturing = device_.drain.capturing();
-  if (!capturing) status = wait_for_work();
+  const Drain::State waited = device_.drain.wait();
   std::lock_guard lock(device_.lock);
-  if (capturing || !status.ok()) {
-    device_.graveyard.push_back(region);
-  } else {
+  if (waited == Drain::State::quiet) {
     take_apart(*region);
+  } else {
+    device_.graveyard.push_back(region);
   }
-  return status;
+  return waited == Drain::State::failed
+             ? Status::driver(device_.drain.failure(), "waiting for the GPU")
+             : Status();
 }
 
 void Allocator::free_all(CUcontext context) {
@@ -146,17 +171,6 @@ void Allocator::free_all(CUcontext context) {
 void Allocator::empty_graveyard() {
   for (Region* region : device_.graveyard) take_apart(*region);
   device_.graveyard.clear();
-}
-
-Status Allocator::wait_for_work() {
-  for (CUcontext context : device_.drain.contexts()) {
-    ContextScope scope(device_.driver, context);
-    if (scope.result() != CUDA_SUCCESS) continue;
-    if (CUresult result = device_.driver.cuCtxSynchronize(); result != CUDA_SUCCESS) {
-      return Status::driver(result, "cuCtxSynchronize");
-    }
-  }
-  return {};
 }
 
 void Allocator::take_apart(Region& region) {
@@ -176,6 +190,12 @@ void Allocator::take_apart(Region& region) {
     const ChunkId id{device_.page_of(base).value + page};
     if (!device_.pages.move(id, device_.pages.state(id), PageState::free)) {
       device_.freeze("a freed region's page was on the move");
+    }
+  }
+  device_.precopy.forget(region);
+  for (std::size_t i = 0; i < region.copies.size(); ++i) {
+    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
+      device_.frames->give_back(copy.frame);
     }
   }
   give_back(region.frames);

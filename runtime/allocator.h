@@ -21,14 +21,14 @@ class Allocator {
   void empty_graveyard();
 
  private:
+  // allocate() at this moment; `again` when a frame is on its way.
+  [[nodiscard]] Result<DeviceAddress> try_to_allocate(Bytes size, CUcontext context, bool* again);
   // Phases of allocate(), each undone by the next one's failure.
   [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);
   [[nodiscard]] Status map(Region& region);
   void publish(Region& region);
   void give_back(std::vector<Frame*>& frames);
 
-  // Waits for all work of all contexts, as cuMemFree does.
-  [[nodiscard]] Status wait_for_work();
   void take_apart(Region& region);
 
   Device& device_;

@@ -34,6 +34,8 @@ CUresult Copier::copy(DeviceAddress to, DeviceAddress from, Bytes size) {
 }
 
 CUresult Copier::poll() {
+  ContextScope scope(driver_, context_);
+  if (scope.result() != CUDA_SUCCESS) return scope.result();
   return driver_.cuStreamQuery(stream_);
 }
 

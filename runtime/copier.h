@@ -20,12 +20,14 @@ class Copier {
   [[nodiscard]] CUresult prepare(CUcontext context);
   // The stream's context; nullptr before prepare().
   [[nodiscard]] CUcontext context() const { return context_; }
+  [[nodiscard]] CUstream stream() const { return stream_; }
+  [[nodiscard]] const Driver& driver() const { return driver_; }
   // The stream dies with its context.
   void context_destroyed(CUcontext context);
 
   // In order, between device addresses, whatever backs them. Needs context() to be current.
   [[nodiscard]] CUresult copy(DeviceAddress to, DeviceAddress from, Bytes size);
-  // CUDA_SUCCESS once all copies landed, CUDA_ERROR_NOT_READY before.
+  // CUDA_SUCCESS once all copies landed, CUDA_ERROR_NOT_READY before. From any thread.
   [[nodiscard]] CUresult poll();
 
  private:

@@ -30,10 +30,19 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
   if (Status status = device->make_frames(); !status.ok()) return status;
   if (Status status = device->reserve_window(); !status.ok()) return status;
   device->share_stats();
+  (void)device->prepare_copies();
   return device;
 }
 
 Device::~Device() {
+  precopy.finish(*frames);
+  for (Region* region : regions.live()) {
+    for (std::size_t i = 0; i < region->copies.size(); ++i) {
+      if (const CleanCopy copy = take_copy(*region, i); copy.frame != nullptr) {
+        frames->give_back(copy.frame);
+      }
+    }
+  }
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
   if (regions.count() != 0 || !graveyard.empty()) return;
@@ -59,6 +68,39 @@ bool Device::move(DeviceAddress chunk, PageState from, PageState to) noexcept {
     return false;
   }
   return true;
+}
+
+void Device::keep_copy(Region& region, std::size_t chunk, CleanCopy copy) noexcept {
+  region.copies[chunk] = copy;
+  frames->copy_kept();
+  stats.set(Stat::clean_copy_bytes, (frames->frame_size() * frames->copies()).value);
+}
+
+CleanCopy Device::take_copy(Region& region, std::size_t chunk) noexcept {
+  CleanCopy taken;
+  std::swap(taken, region.copies[chunk]);
+  if (taken.frame == nullptr) return taken;
+  frames->copy_dropped();
+  stats.set(Stat::clean_copy_bytes, (frames->frame_size() * frames->copies()).value);
+  return taken;
+}
+
+Frame* Device::reclaim_copy() {
+  Region* poorest = nullptr;
+  std::size_t index = 0;
+  // What was used last stays longest in HBM, so its copy is needed last.
+  std::uint64_t latest = 0;
+  for (Region* region : regions.live()) {
+    const std::uint64_t used = regions.last_use(region->index);
+    if (poorest != nullptr && used <= latest) continue;
+    const auto has_copy = [](const CleanCopy& copy) { return copy.frame != nullptr; };
+    const auto found = std::find_if(region->copies.begin(), region->copies.end(), has_copy);
+    if (found == region->copies.end()) continue;
+    poorest = region;
+    index = static_cast<std::size_t>(found - region->copies.begin());
+    latest = used;
+  }
+  return poorest == nullptr ? nullptr : take_copy(*poorest, index).frame;
 }
 
 void Device::account(Region& region, Bytes host_mapped) noexcept {
@@ -147,6 +189,7 @@ Status Device::make_frames() {
   if (!aliases.ok()) return aliases.status();
   frames = std::make_unique<Frames>(driver, *mapper, stats, ordinal, node, chunk, limits,
                                     AddressSpace(aliases->begin, aliases->size));
+  frames->on_shortage([this] { return reclaim_copy(); });
   stats.set(Stat::hbm_limit, limits.hbm.value);
   stats.set(Stat::host_limit, limits.host.value);
   if (limits.host < chunk) {
@@ -167,6 +210,18 @@ Status Device::make_frames() {
     return {Errc::unsupported, "this GPU cannot reach host memory: " + mapped.message()};
   }
   return {};
+}
+
+bool Device::prepare_copies() {
+  const auto contexts = drain.contexts();
+  if (contexts.empty() || copier.prepare(contexts.front()) != CUDA_SUCCESS) return false;
+  if (kernels.usable() || kernels.given_up()) return true;
+  const std::uint64_t flip = options.flip_size.resolve(frames->limits().hbm, mib(64)).value;
+  const std::size_t most = std::max<std::size_t>(flip / frames->frame_size().value, 1);
+  if (Status status = kernels.prepare(copier.context(), copier.stream(), most); !status.ok()) {
+    log_info("evictions are copied behind the gate: {}", status.message());
+  }
+  return true;
 }
 
 void Device::share_stats() {

@@ -16,9 +16,12 @@
 #include "runtime/drain.h"
 #include "runtime/driver.h"
 #include "runtime/frames.h"
+#include "runtime/histogram.h"
 #include "runtime/mapper.h"
 #include "runtime/options.h"
+#include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
+#include "runtime/precopy.h"
 #include "runtime/regions.h"
 #include "runtime/stats.h"
 #include "runtime/status.h"
@@ -44,12 +47,20 @@ struct Device {
   }
   // All pages of a chunk. Freezes on a move that the protocol does not know.
   [[nodiscard]] bool move(DeviceAddress chunk, PageState from, PageState to) noexcept;
+  // Makes the copier's stream and loads the pager's kernels, in a context that is known. Harmless
+  // when they are there. False when nothing can be copied.
+  [[nodiscard]] bool prepare_copies();
+  // A resident chunk's clean copy: kept while the host has room, dropped with its region or when
+  // its frame is needed.
+  void keep_copy(Region& region, std::size_t chunk, CleanCopy copy) noexcept;
+  [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
   const Driver& driver;
   const Options options;
   Stats stats;
+  Histogram stalls;  // of the gate, in nanoseconds
   ShardedCounter launches;
   CUdevice ordinal = 0;
   Bytes total;  // of the device
@@ -59,7 +70,9 @@ struct Device {
   PageTable pages;
   Regions regions;
   Drain drain;
-  Copier copier;
+  Copier copier;  // behind the gate
+  PageKernels kernels;
+  Precopy precopy;
   std::atomic<Epoch> now{1};
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.
@@ -69,11 +82,18 @@ struct Device {
 
  private:
   Device(const Driver& driver, const Options& options)
-      : driver(driver), options(options), drain(driver), copier(driver) {}
+      : driver(driver),
+        options(options),
+        drain(driver),
+        copier(driver),
+        kernels(driver),
+        precopy(driver, stats) {}
   [[nodiscard]] Status identify();
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();
   void share_stats();
+  // The frame of the copy that is missed least, or nullptr.
+  [[nodiscard]] Frame* reclaim_copy();
 
   struct Reservation {
     DeviceAddress begin;

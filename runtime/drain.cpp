@@ -4,8 +4,11 @@
 #include "runtime/drain.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "runtime/context_scope.h"
+#include "runtime/protection.h"
 
 namespace vhbm {
 namespace {
@@ -36,7 +39,11 @@ void Drain::context_created(CUcontext context) {
 }
 
 void Drain::context_destroyed(CUcontext context) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  mark_removed_.wait(lock, [&] {
+    const Context* known = find(context);
+    return known == nullptr || known->marks == 0;
+  });
   std::erase_if(contexts_, [&](const Context& known) { return known.handle == context; });
 }
 
@@ -79,6 +86,13 @@ std::vector<CUcontext> Drain::contexts() const {
   return handles;
 }
 
+Drain::Context* Drain::find(CUcontext context) {
+  for (Context& known : contexts_) {
+    if (known.handle == context) return &known;
+  }
+  return nullptr;
+}
+
 Drain::State Drain::judge(CUresult result) {
   if (result == CUDA_SUCCESS) return State::quiet;
   if (result == CUDA_ERROR_NOT_READY) return State::busy;
@@ -87,11 +101,15 @@ Drain::State Drain::judge(CUresult result) {
   return State::failed;
 }
 
+bool Drain::is_left_out(const Context& context) const {
+  return !keeps(Protection::other_contexts) && &context != &contexts_.front();
+}
+
 Drain::State Drain::begin() {
   if (capturing()) return State::capturing;
   std::lock_guard lock(mutex_);
   for (Context& context : contexts_) {
-    if (!sees_everything()) break;
+    if (!sees_everything() || is_left_out(context)) break;
     ContextScope scope(driver_, context.handle);
     if (scope.result() != CUDA_SUCCESS) return judge(scope.result());
     if (context.everything == nullptr) {
@@ -112,6 +130,7 @@ Drain::State Drain::begin() {
 Drain::State Drain::poll() {
   std::lock_guard lock(mutex_);
   for (Context& context : contexts_) {
+    if (is_left_out(context)) break;
     if (const State state = poll(context); state != State::quiet) return state;
   }
   return State::quiet;
@@ -136,6 +155,73 @@ Drain::State Drain::poll(Context& context) {
   // A context announced since begin() has no work that was let through the gate.
   return context.everything == nullptr ? State::quiet
                                        : judge(driver_.cuEventQuery(context.everything));
+}
+
+Drain::State Drain::wait() {
+  RelaxedCapture relaxed(driver_);
+  std::vector<Mark> marks;
+  State state = mark(marks);
+  auto pause = std::chrono::microseconds(5);
+  while (!marks.empty()) {
+    std::erase_if(marks, [&](const Mark& mark) {
+      const CUresult result = query(mark);
+      if (result == CUDA_ERROR_NOT_READY) return false;
+      if (result != CUDA_SUCCESS) state = judge(result);
+      remove(mark);
+      return true;
+    });
+    if (marks.empty()) break;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(200));
+  }
+  return state == State::unseen ? synchronize() : state;
+}
+
+// No capture begins meanwhile, which recording would break.
+Drain::State Drain::mark(std::vector<Mark>& marks) {
+  std::lock_guard lock(mutex_);
+  if (capturing()) return State::capturing;
+  if (!sees_everything()) return State::unseen;
+  marks.reserve(contexts_.size());
+  for (Context& context : contexts_) {
+    ContextScope scope(driver_, context.handle);
+    if (scope.result() != CUDA_SUCCESS) return judge(scope.result());
+    Mark mark{context.handle, nullptr};
+    CUresult result = driver_.cuEventCreate(&mark.event, CU_EVENT_DISABLE_TIMING);
+    if (result != CUDA_SUCCESS) return judge(result);
+    ++context.marks;
+    marks.push_back(mark);
+    result = driver_.cuCtxRecordEvent(context.handle, mark.event);
+    if (result == CUDA_ERROR_NOT_SUPPORTED) context_events_work_ = false;
+    if (result != CUDA_SUCCESS) return context_events_work_ ? judge(result) : State::unseen;
+  }
+  return State::quiet;
+}
+
+CUresult Drain::query(const Mark& mark) {
+  ContextScope scope(driver_, mark.context);
+  return scope.result() == CUDA_SUCCESS ? driver_.cuEventQuery(mark.event) : scope.result();
+}
+
+void Drain::remove(const Mark& mark) {
+  {
+    ContextScope scope(driver_, mark.context);
+    if (scope.result() == CUDA_SUCCESS) driver_.cuEventDestroy_v2(mark.event);
+  }
+  std::lock_guard lock(mutex_);
+  if (Context* context = find(mark.context); context != nullptr) --context->marks;
+  mark_removed_.notify_all();
+}
+
+// For drivers that cannot leave a mark: breaks a capture that begins just now.
+Drain::State Drain::synchronize() {
+  for (CUcontext context : contexts()) {
+    ContextScope scope(driver_, context);
+    if (scope.result() != CUDA_SUCCESS) continue;
+    const State state = judge(driver_.cuCtxSynchronize());
+    if (state != State::quiet) return state;
+  }
+  return State::quiet;
 }
 
 }  // namespace vhbm

@@ -7,6 +7,7 @@
 #include <cuda.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <mutex>
 #include <vector>
 
@@ -21,13 +22,16 @@ class Drain {
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
 
-  // Announcing twice is harmless.
+  // Announcing twice is harmless. A context that is withdrawn is not used any more.
   void context_created(CUcontext context);
   void context_destroyed(CUcontext context);
   void stream_created(CUcontext context, CUstream stream);
   // The stream's pending work outlives it, so an event is left behind in it.
   void stream_destroyed(CUstream stream);
-  void capture_began() { captures_.fetch_add(1); }
+  void capture_began() {
+    std::lock_guard lock(mutex_);  // wait() is not marking
+    captures_.fetch_add(1);
+  }
   void capture_ended() { captures_.fetch_sub(1); }
   [[nodiscard]] bool capturing() const { return captures_.load() > 0; }
   void per_thread_stream_used() noexcept {
@@ -51,14 +55,31 @@ class Drain {
   [[nodiscard]] State poll();
   [[nodiscard]] CUresult failure() const { return failure_.load(); }
 
+  // Waits for all work that is in flight now, whatever the gate does, as cuMemFree waits.
+  // `capturing` at once while a stream is being captured.
+  [[nodiscard]] State wait();
+
  private:
+  // An event that wait() has left behind in a context, which stays as long as it does.
+  struct Mark {
+    CUcontext context;
+    CUevent event;
+  };
   struct Context {
     CUcontext handle;
     std::vector<CUstream> streams;
     std::vector<CUevent> left_behind;  // by destroyed streams
     CUevent everything = nullptr;      // all of the context's work, recorded by begin()
+    int marks = 0;
   };
   [[nodiscard]] State poll(Context& context);
+  [[nodiscard]] State mark(std::vector<Mark>& marks);
+  [[nodiscard]] CUresult query(const Mark& mark);
+  void remove(const Mark& mark);
+  [[nodiscard]] State synchronize();
+  [[nodiscard]] Context* find(CUcontext context);
+  // Never true in the product: see runtime/protection.h.
+  [[nodiscard]] bool is_left_out(const Context& context) const;
   [[nodiscard]] State judge(CUresult result);
   [[nodiscard]] bool sees_everything() const {
     return driver_.cuCtxRecordEvent != nullptr && context_events_work_;
@@ -69,6 +90,7 @@ class Drain {
   std::atomic<bool> per_thread_{false};
   std::atomic<CUresult> failure_{CUDA_SUCCESS};
   mutable std::mutex mutex_;
+  std::condition_variable mark_removed_;
   std::vector<Context> contexts_;
   bool context_events_work_ = true;
 };

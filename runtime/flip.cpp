@@ -6,6 +6,7 @@
 
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
+#include "runtime/protection.h"
 
 namespace vhbm {
 namespace {
@@ -16,20 +17,22 @@ constexpr std::chrono::seconds copy_patience{2};
 }  // namespace
 
 Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
-  const auto contexts = device_.drain.contexts();
-  if (contexts.empty()) return Outcome::failed;
-  if (device_.copier.prepare(contexts.front()) != CUDA_SUCCESS) return Outcome::failed;
+  if (!device_.prepare_copies()) return Outcome::failed;
   ContextScope scope(device_.driver, device_.copier.context());
   if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
 
-  choose(plan);
+  // What an earlier flip left behind still reads or writes frames.
+  if (device_.copier.poll() == CUDA_ERROR_NOT_READY) return Outcome::deadline;
+
+  choose_promotions(plan);
+  choose_evictions(plan);
   if (promotions_.empty() && evictions_.empty()) return Outcome::no_memory;
   Outcome outcome = Outcome::done;
   {
-    Quiesce quiesce(gate_, device_.drain, device_.stats, patience);
+    Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience);
     switch (quiesce.outcome()) {
       case Quiesce::Outcome::quiet:
-        if (!move_all(promotions_, PageState::arriving, PageState::resident) ||
+        if (!validate() || !move_all(promotions_, PageState::arriving, PageState::resident) ||
             !move_all(evictions_, PageState::leaving, PageState::host_mapped)) {
           outcome = Outcome::failed;
         }
@@ -62,17 +65,17 @@ bool Flip::find_chunk(ChunkId id, PageState expected, Move& move) const {
   const DeviceAddress address = device_.space.begin() + base_page * id.value;
   Region* region = device_.regions.region_at(address);
   if (region == nullptr || device_.pages.state(id) != expected) return false;
-  move = {region, (address - region->view.base).value / region->chunk_size.value, nullptr, nullptr};
+  move.region = region;
+  move.chunk = (address - region->view.base).value / region->chunk_size.value;
   move.from = region->frames[move.chunk];
   return move.address() == address;
 }
 
-void Flip::choose(const Plan& plan) {
+void Flip::choose_promotions(const Plan& plan) {
   Frames& frames = *device_.frames;
-  const auto by_address = [](const Move& a, const Move& b) { return a.address() < b.address(); };
-  Move move{};
   promotions_.reserve(plan.promote.size());
   for (const ChunkId id : plan.promote) {
+    Move move{};
     if (!find_chunk(id, PageState::host_mapped, move)) continue;
     auto to = frames.take(Tier::hbm);
     if (!to.ok()) break;
@@ -86,27 +89,70 @@ void Flip::choose(const Plan& plan) {
     promotions_.push_back(move);
   }
   std::sort(promotions_.begin(), promotions_.end(), by_address);
+}
 
-  std::size_t vacated = 0;
+void Flip::choose_evictions(const Plan& plan) {
   evictions_.reserve(plan.evict.size());
   for (const ChunkId id : plan.evict) {
+    Move move{};
     if (!find_chunk(id, PageState::resident, move)) continue;
-    if (vacated < promotions_.size()) {
-      move.vacates = &promotions_[vacated++];
-      move.to = move.vacates->from;
-    } else {
-      auto to = frames.take(Tier::host);
-      if (!to.ok()) break;
-      move.to = *to;
-    }
-    if ((move.vacates == nullptr && !frames.ensure_alias(move.to).ok()) ||
-        !device_.move(move.address(), PageState::resident, PageState::leaving)) {
-      if (move.vacates == nullptr) frames.give_back(move.to);
+    const CleanCopy copy = device_.take_copy(*move.region, move.chunk);
+    move.has_copy = copy.frame != nullptr;
+    move.to = copy.frame;
+    move.hash = copy.hash;
+    if (!move.has_copy && !find_host_frame(move)) break;
+    if (!device_.move(move.address(), PageState::resident, PageState::leaving)) {
+      if (Frame* unused = unused_frame(move); unused != nullptr) {
+        device_.frames->give_back(unused);
+      }
       break;
     }
     evictions_.push_back(move);
   }
   std::sort(evictions_.begin(), evictions_.end(), by_address);
+}
+
+bool Flip::find_host_frame(Move& move) {
+  Frames& frames = *device_.frames;
+  move.to = frames.take_idle_host(false);
+  if (move.to == nullptr && vacated_ < promotions_.size()) {
+    move.vacates = &promotions_[vacated_++];
+    move.vacates->vacated = true;
+    move.to = move.vacates->from;
+    return true;
+  }
+  if (move.to == nullptr) {
+    auto taken = frames.take(Tier::host);
+    if (!taken.ok()) return false;
+    move.to = *taken;
+  }
+  if (frames.ensure_alias(move.to).ok()) return true;
+  frames.give_back(move.to);
+  return false;
+}
+
+bool Flip::validate() {
+  PageKernels& kernels = device_.kernels;
+  std::vector<Move*> claims;
+  std::vector<DeviceAddress> chunks;
+  for (Move& move : evictions_) {
+    if (!move.has_copy) continue;
+    claims.push_back(&move);
+    chunks.push_back(move.address());
+  }
+  const bool can_tell = kernels.usable() && claims.size() <= kernels.most();
+  if (!claims.empty() && can_tell &&
+      !land(kernels.hash(PageKernels::Lane::gate, 0, chunks, device_.frames->frame_size(),
+                         device_.copier.stream()))) {
+    return false;
+  }
+  for (std::size_t i = 0; i < claims.size(); ++i) {
+    if (can_tell && kernels.result(PageKernels::Lane::gate, i) == claims[i]->hash) continue;
+    if (!keeps(Protection::validation)) continue;
+    claims[i]->has_copy = false;
+    device_.stats.add(Stat::recopied_bytes, claims[i]->region->chunk_size.value);
+  }
+  return true;
 }
 
 bool Flip::move_all(Moves& moves, PageState during, PageState after) {
@@ -132,14 +178,37 @@ bool Flip::move_all(Moves& moves, PageState during, PageState after) {
   return all;
 }
 
-bool Flip::copy(const Moves& moves) {
+bool Flip::copy(Moves& moves) {
   CUresult result = CUDA_SUCCESS;
-  copies_in_flight_ = true;
   for (const Move& move : moves) {
+    if (move.has_copy) continue;
+    copies_in_flight_ = true;
     result = device_.copier.copy(move.to->alias, move.address(), move.region->chunk_size);
-    if (result != CUDA_SUCCESS) break;
+    if (result != CUDA_SUCCESS) return land(result);
   }
-  const bool queued = result == CUDA_SUCCESS;
+  if (!copies_in_flight_) return true;
+  if (moves.front().to->tier == Tier::host) return land(CUDA_SUCCESS);
+  std::vector<Move*> hashed;
+  std::vector<DeviceAddress> arrivals;
+  PageKernels& kernels = device_.kernels;
+  for (Move& move : moves) {
+    if (move.vacated || !kernels.usable() || arrivals.size() == kernels.most()) continue;
+    hashed.push_back(&move);
+    arrivals.push_back(move.to->alias);
+  }
+  if (!land(kernels.hash(PageKernels::Lane::gate, 0, arrivals, device_.frames->frame_size(),
+                         device_.copier.stream()))) {
+    return false;
+  }
+  for (std::size_t i = 0; i < hashed.size(); ++i) {
+    hashed[i]->has_copy = true;
+    hashed[i]->hash = kernels.result(PageKernels::Lane::gate, i);
+  }
+  return true;
+}
+
+bool Flip::land(CUresult queued) {
+  copies_in_flight_ = true;
   const auto deadline = Gate::Clock::now() + copy_patience;
   auto pause = std::chrono::microseconds(5);
   CUresult landed = device_.copier.poll();
@@ -152,10 +221,10 @@ bool Flip::copy(const Moves& moves) {
   if (landed != CUDA_SUCCESS && landed != CUDA_ERROR_NOT_READY) {
     device_.freeze("the GPU reported an error while it copied");
   }
-  if (queued && landed == CUDA_SUCCESS) return true;
+  if (queued == CUDA_SUCCESS && landed == CUDA_SUCCESS) return true;
   device_.stats.add(Stat::driver_errors, 1);
   log_warn("a copy between HBM and host failed or hung (CUDA error {}): nothing was moved",
-           static_cast<int>(queued ? landed : result));
+           static_cast<int>(queued == CUDA_SUCCESS ? landed : queued));
   return false;
 }
 
@@ -201,7 +270,14 @@ void Flip::settle(Moves& moves, PageState during, PageState before) {
   account(moves);
 }
 
-Frame* Flip::unused_frame(const Move& move) {
+Frame* Flip::unused_frame(Move& move) {
+  const bool eviction = move.from->tier == Tier::hbm;
+  // An eviction that did not happen leaves the copy as it was; a promotion that did leaves one.
+  if (move.has_copy && move.switched != eviction) {
+    if (move.reused) return nullptr;
+    device_.keep_copy(*move.region, move.chunk, {eviction ? move.to : move.from, move.hash});
+    return nullptr;
+  }
   if (move.switched) return move.reused ? nullptr : move.from;
   return move.vacates == nullptr ? move.to : nullptr;
 }
@@ -214,6 +290,7 @@ void Flip::account(const Moves& moves) {
     const bool promoted = move.to->tier == Tier::hbm;
     device_.account(*move.region, promoted ? host_mapped - size : host_mapped + size);
     device_.stats.add(promoted ? Stat::promoted_bytes : Stat::evicted_bytes, size.value);
+    if (!promoted && move.has_copy) device_.stats.add(Stat::clean_evicted_bytes, size.value);
   }
 }
 

@@ -1,7 +1,8 @@
 // One flip: a batch of chunks changes tier, by phases, the irreversible last.
 //   plan        frames to move to, at addresses that copies reach        no side effect yet
 //   quiesce     the gate closes, the GPU gets quiet                      or the flip is given up
-//   copy        promotions, then evictions                               old frames stay mapped
+//   validate    which host copies still are what leaves                  by hash, on the GPU
+//   copy        promotions, then evictions that have no copy             old frames stay mapped
 //   switch      unmap, map, set access, run by run                       restored on an error
 //   reopen, and give back what is not mapped any more
 // Promotions come first: they need only the spare HBM frames, and free the host frames that
@@ -41,30 +42,46 @@ class Flip {
     Frame* to;
     // Of an eviction: the promotion whose host frame it goes into, once that has been vacated.
     Move* vacates = nullptr;
+    // Of an eviction: `to` holds a clean copy, with this hash. Of a promotion: what arrived.
+    bool has_copy = false;
+    Hash hash;
     bool switched = false;
-    bool reused = false;  // of a promotion: an eviction went into its host frame
-    bool lost = false;    // what is mapped there is unknown
+    bool vacated = false;  // of a promotion: an eviction wants its host frame
+    bool reused = false;   // of a promotion: an eviction went into its host frame
+    bool lost = false;     // what is mapped there is unknown
 
     [[nodiscard]] DeviceAddress address() const { return region->address_of(chunk); }
   };
   using Moves = std::vector<Move>;
 
-  void choose(const Plan& plan);
+  [[nodiscard]] static bool by_address(const Move& a, const Move& b) {
+    return a.address() < b.address();
+  }
+  void choose_promotions(const Plan& plan);
+  void choose_evictions(const Plan& plan);
+  // A host frame for an eviction: idle, or vacated by one of the promotions, or whatever there is.
+  [[nodiscard]] bool find_host_frame(Move& move);
+  // Drops the copies that are not what the chunks hold any more.
+  [[nodiscard]] bool validate();
   [[nodiscard]] bool find_chunk(ChunkId id, PageState expected, Move& move) const;
   // Copies and switches one direction. False after a failure that forbids to go on.
   [[nodiscard]] bool move_all(Moves& moves, PageState during, PageState after);
-  [[nodiscard]] bool copy(const Moves& moves);
+  [[nodiscard]] bool copy(Moves& moves);
+  // Waits until all that was queued has landed. False, with the reason counted and told, when
+  // queueing or landing failed.
+  [[nodiscard]] bool land(CUresult queued);
   [[nodiscard]] bool switch_run(Moves& moves, std::size_t first, std::size_t count,
                                 PageState during, PageState after);
   // Chunks that did not move go back to the state they came from; frames to their pools.
   void settle(Moves& moves, PageState during, PageState before);
   void account(const Moves& moves);
-  // What a move leaves unmapped; nullptr when that is nothing.
-  [[nodiscard]] static Frame* unused_frame(const Move& move);
+  // What a move leaves to nobody; nullptr when that is nothing.
+  [[nodiscard]] Frame* unused_frame(Move& move);
 
   Device& device_;
   Gate& gate_;
   Moves promotions_, evictions_;
+  std::size_t vacated_ = 0;
   bool copies_in_flight_ = false;
   std::chrono::nanoseconds stall_{0}, drained_in_{0};
 };

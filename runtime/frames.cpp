@@ -36,7 +36,8 @@ std::size_t Frames::capacity(Tier tier) const {
 
 std::size_t Frames::available(Tier tier) const {
   const Pool& from = pool(tier);
-  const std::size_t in_use = from.made.load(std::memory_order_relaxed) - from.free.size();
+  std::size_t in_use = from.made.load(std::memory_order_relaxed) - from.free.size();
+  if (tier == Tier::host) in_use -= copies_;
   const std::size_t most = capacity(tier);
   return most > in_use ? most - in_use : 0;
 }
@@ -57,13 +58,34 @@ std::size_t Frames::owed() const {
 Result<Frame*> Frames::take(Tier tier) {
   if (available(tier) == 0) return Status(Errc::out_of_memory, "the limit is reached");
   Pool& from = pool(tier);
-  if (from.free.empty()) return make(tier);
+  if (from.free.empty()) {
+    const bool may_grow = from.made.load(std::memory_order_relaxed) < capacity(tier);
+    auto made = may_grow ? make(tier) : Status(Errc::out_of_memory, "the limit is reached");
+    if (made.ok() || tier == Tier::hbm) return made;
+    if (Frame* frame = copies_ != 0 && reclaim_ ? reclaim_() : nullptr; frame != nullptr) {
+      return frame;
+    }
+    return made;
+  }
   Frame* frame = from.free.back();
   from.free.pop_back();
   return frame;
 }
 
-Result<Frame*> Frames::make(Tier tier) {
+Frame* Frames::take_idle_host(bool may_grow) {
+  if (host_.free.empty()) {
+    if (!may_grow || host_.made.load(std::memory_order_relaxed) >= capacity(Tier::host)) {
+      return nullptr;
+    }
+    auto made = make(Tier::host);
+    return made.ok() ? *made : nullptr;
+  }
+  Frame* frame = host_.free.back();
+  host_.free.pop_back();
+  return frame;
+}
+
+CUresult Frames::create(Tier tier, CUmemGenericAllocationHandle* handle) {
   CUmemAllocationProp properties{};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
   if (tier == Tier::hbm) {
@@ -71,9 +93,21 @@ Result<Frame*> Frames::make(Tier tier) {
   } else {
     properties.location = {CU_MEM_LOCATION_TYPE_HOST_NUMA, numa_node_};
   }
+  return driver_.cuMemCreate(handle, frame_size_.value, &properties, 0);
+}
+
+Frame* Frames::record(Frame made) {
+  if (unused_records_.empty()) return &records_.emplace_back(made);
+  Frame* frame = unused_records_.back();
+  unused_records_.pop_back();
+  *frame = made;
+  return frame;
+}
+
+Result<Frame*> Frames::make(Tier tier) {
   CUmemGenericAllocationHandle handle = 0;
   const auto begin = std::chrono::steady_clock::now();
-  const CUresult result = driver_.cuMemCreate(&handle, frame_size_.value, &properties, 0);
+  const CUresult result = create(tier, &handle);
   if (tier == Tier::host) {
     const std::chrono::nanoseconds spent = std::chrono::steady_clock::now() - begin;
     stats_.add(Stat::host_growth_ns, static_cast<std::uint64_t>(spent.count()));
@@ -84,11 +118,34 @@ Result<Frame*> Frames::make(Tier tier) {
   }
   pool(tier).made.fetch_add(1, std::memory_order_relaxed);
   publish();
-  if (unused_records_.empty()) return &records_.emplace_back(Frame{handle, tier, {}});
-  Frame* frame = unused_records_.back();
-  unused_records_.pop_back();
-  *frame = {handle, tier, {}};
-  return frame;
+  return record({handle, tier, {}});
+}
+
+bool Frames::begin_growth(std::size_t idle_wanted) {
+  if (host_.free.size() >= idle_wanted) return false;
+  if (host_.made.load(std::memory_order_relaxed) >= capacity(Tier::host)) return false;
+  host_.made.fetch_add(1, std::memory_order_relaxed);  // so that nobody passes the limit meanwhile
+  growing_ = true;
+  return true;
+}
+
+void Frames::end_growth(CUresult result, CUmemGenericAllocationHandle handle) {
+  growing_ = false;
+  if (result == CUDA_SUCCESS) {
+    host_.free.push_back(record({handle, Tier::host, {}}));
+  } else {
+    host_.made.fetch_sub(1, std::memory_order_relaxed);
+  }
+  publish();
+}
+
+bool Frames::shrink(std::size_t keep) {
+  if (host_.free.size() <= keep) return false;
+  Frame* frame = host_.free.back();
+  host_.free.pop_back();
+  release(frame);
+  publish();
+  return true;
 }
 
 void Frames::give_back(Frame* frame) {

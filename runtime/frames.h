@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <vector>
 
 #include "runtime/address_space.h"
@@ -42,10 +43,31 @@ class Frames {
   Frames(const Frames&) = delete;
   Frames& operator=(const Frames&) = delete;
 
-  // A frame from the pool, else a new one. Its bytes are anything.
+  // A frame from the pool, else a new one, else one that keeps a clean copy. Its bytes are
+  // anything.
   //   Errc::out_of_memory  the limit is reached, or the driver has no more
   [[nodiscard]] Result<Frame*> take(Tier tier);
   void give_back(Frame* frame);
+
+  // Host frames that keep clean copies of resident chunks are in use, and yet to be had: when no
+  // other is left, `reclaim` gives one up (nullptr: there is none after all).
+  using Reclaim = std::function<Frame*()>;
+  void on_shortage(Reclaim reclaim) { reclaim_ = std::move(reclaim); }
+  void copy_kept() { ++copies_; }
+  void copy_dropped() { --copies_; }
+  [[nodiscard]] std::size_t copies() const { return copies_; }
+  // A host frame without giving up a copy, and without waiting for the driver unless `may_grow`.
+  [[nodiscard]] Frame* take_idle_host(bool may_grow);
+
+  // Growing the host's pool beside everything else: begin_growth() under the lock says whether a
+  // frame is wanted; the driver is called without it; end_growth() under the lock adds what came.
+  [[nodiscard]] bool begin_growth(std::size_t idle_wanted);
+  [[nodiscard]] CUresult create(Tier tier, CUmemGenericAllocationHandle* handle);
+  void end_growth(CUresult result, CUmemGenericAllocationHandle handle);
+  // One is on its way: whoever found no frame may find it shortly.
+  [[nodiscard]] bool growing() const { return growing_; }
+  // Gives an idle host frame back to the system. False when there is none beyond `keep`.
+  bool shrink(std::size_t keep);
   // Maps the frame at an address of its own, for good.
   [[nodiscard]] Status ensure_alias(Frame* frame);
 
@@ -66,6 +88,7 @@ class Frames {
   // Gives pooled HBM frames to the driver until hbm_limit holds.
   void trim();
 
+  [[nodiscard]] std::size_t idle_host() const { return host_.free.size(); }
   [[nodiscard]] Bytes frame_size() const { return frame_size_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
 
@@ -79,6 +102,7 @@ class Frames {
   // Frames that may exist at all now.
   [[nodiscard]] std::size_t capacity(Tier tier) const;
   [[nodiscard]] Result<Frame*> make(Tier tier);
+  [[nodiscard]] Frame* record(Frame frame);
   void release(Frame* frame);
   void publish() noexcept;
 
@@ -94,6 +118,9 @@ class Frames {
   std::vector<Frame*> unused_records_;
   Pool hbm_, host_;
   std::atomic<std::uint64_t> native_{0};
+  Reclaim reclaim_;
+  std::size_t copies_ = 0;
+  bool growing_ = false;
 };
 
 }  // namespace vhbm

@@ -2,10 +2,6 @@
 // by a long rest, a drain that needed longer is given longer.
 #include "runtime/pager.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "runtime/context_scope.h"
@@ -18,8 +14,6 @@ namespace {
 constexpr int most_patience = 16;
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
-// How long stop() waits for a round to end.
-constexpr std::chrono::seconds stop_patience{3};
 
 }  // namespace
 
@@ -31,61 +25,20 @@ Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Planner planner)
       patience_(device.options.quiesce_deadline) {}
 
 Status Pager::start() {
-  owner_ = getpid();
-  // The application's signals are handled by the application's threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Status status;
-  try {
-    thread_ = std::thread([this] { run(); });
-    running_ = true;
-    pthread_setname_np(thread_.native_handle(), "vhbm-pager");
-  } catch (const std::system_error& error) {
-    status = Status(Errc::system_error, std::string("no thread for the pager: ") + error.what());
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  return worker_.start("vhbm-pager", device_.options.pager_interval, [this] { round_safely(); });
 }
 
 void Pager::stop() noexcept {
-  if (!thread_.joinable()) return;
-  if (getpid() != owner_) {
-    thread_.detach();
-    return;
-  }
-  bool ended = false;
-  {
-    std::unique_lock lock(mutex_);
-    stopping_ = true;
-    wake_.notify_all();
-    ended = wake_.wait_for(lock, stop_patience, [&] { return ended_; });
-  }
-  if (ended) {
-    thread_.join();
-    running_ = false;
-  } else {
-    thread_.detach();
-  }
+  worker_.stop();
+  publish();
 }
 
-void Pager::run() noexcept {
-  RelaxedCapture relaxed(device_.driver);
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    wake_.wait_for(lock, device_.options.pager_interval, [&] { return stopping_; });
-    if (stopping_) break;
-    lock.unlock();
-    try {
-      round();
-    } catch (...) {
-      device_.freeze("the pager ran out of memory");
-    }
-    lock.lock();
+void Pager::round_safely() noexcept {
+  try {
+    round();
+  } catch (...) {
+    device_.freeze("the pager ran out of memory");
   }
-  publish();
-  ended_ = true;
-  wake_.notify_all();
 }
 
 // A limit that does not hold is more urgent than the application's comfort.
@@ -100,15 +53,17 @@ void Pager::publish() noexcept {
 }
 
 void Pager::round() {
+  RelaxedCapture relaxed(device_.driver);
   device_.now.fetch_add(1, std::memory_order_relaxed);
   publish();
   if (device_.frozen() || resting()) return;
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
-  if (!clean_up()) return;
+  if (!clean_up() || !collect_copies()) return;
   if (resting() || planner_ == nullptr) return;
   const Plan plan = make_plan();
-  if (plan.empty()) return;
+  if (plan.empty() || copy_ahead(plan)) return;
+  copied_ahead_ = false;
   Flip flip(device_, gate_);
   const Flip::Outcome outcome = flip.run(plan, patience_);
   count(outcome);
@@ -125,12 +80,41 @@ bool Pager::clean_up() {
     device_.quarantine.clear();
   }
   if (device_.graveyard.empty() || device_.drain.capturing()) return true;
-  Quiesce quiesce(gate_, device_.drain, device_.stats, patience_);
+  Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
   quiesce.reopen();
   // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
   if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
   rest_after(quiesce.stall(), std::chrono::milliseconds(0));
   return true;
+}
+
+bool Pager::collect_copies() {
+  if (!device_.precopy.in_flight()) return true;
+  const CUresult landed = device_.precopy.collect(
+      device_.kernels, *device_.frames, [&](Region& region, std::size_t chunk, CleanCopy copy) {
+        device_.keep_copy(region, chunk, copy);
+      });
+  if (landed == CUDA_ERROR_NOT_READY) return false;
+  if (landed != CUDA_SUCCESS) device_.freeze("the GPU reported an error while it copied");
+  return landed == CUDA_SUCCESS;
+}
+
+bool Pager::copy_ahead(const Plan& plan) {
+  // Once a flip: victims that change from round to round must not keep it waiting for ever.
+  if (!device_.options.precopy || copied_ahead_ || device_.frames->over_limit()) return false;
+  if (device_.drain.capturing() || !device_.prepare_copies() || !device_.kernels.usable()) {
+    return false;
+  }
+  std::vector<Precopy::Chunk> leaving;
+  for (const ChunkId id : plan.evict) {
+    const DeviceAddress address = device_.space.begin() + base_page * id.value;
+    Region* region = device_.regions.region_at(address);
+    if (region == nullptr) continue;
+    leaving.push_back({region, (address - region->view.base).value / region->chunk_size.value});
+  }
+  copied_ahead_ =
+      device_.precopy.start(device_.copier.context(), leaving, device_.kernels, *device_.frames);
+  return copied_ahead_;
 }
 
 Plan Pager::make_plan() {

@@ -3,18 +3,14 @@
 // `stall_share`. Locking: the device's lock for each round.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 
 #include "runtime/allocator.h"
 #include "runtime/device.h"
 #include "runtime/flip.h"
 #include "runtime/gate.h"
 #include "runtime/residency.h"
+#include "runtime/worker.h"
 
 namespace vhbm {
 
@@ -27,22 +23,27 @@ class Pager {
   Pager& operator=(const Pager&) = delete;
 
   [[nodiscard]] Status start();
-  // Ends the thread; leaves it behind when it is stuck in the driver. In a forked child there is no
-  // such thread, and nothing is waited for.
+  // As Worker::stop().
   void stop() noexcept;
   // No thread uses this any more.
-  [[nodiscard]] bool ended() const noexcept { return !running_; }
+  [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }
+  // The GPU is likely quiet: a good moment for a flip.
+  void quiet_point() noexcept { worker_.wake(); }
 
  private:
   using Clock = Gate::Clock;
 
-  void run() noexcept;
+  void round_safely() noexcept;
   void round();
   [[nodiscard]] bool resting() const;
   void publish() noexcept;
   // Frames and regions that could not be taken back earlier. False while copies are still in
   // flight.
   [[nodiscard]] bool clean_up();
+  // Copies of an earlier round. False while they are in flight.
+  [[nodiscard]] bool collect_copies();
+  // Starts copying what the plan evicts; true when the flip is to wait for it.
+  [[nodiscard]] bool copy_ahead(const Plan& plan);
   [[nodiscard]] Plan make_plan();
   void count(Flip::Outcome outcome);
   // Keeps the gate open long enough after it was closed that stall_share holds.
@@ -55,14 +56,10 @@ class Pager {
   const Planner planner_;
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{};
+  bool copied_ahead_ = false;  // since the last flip
   bool told_unseen_ = false;
 
-  std::thread thread_;
-  pid_t owner_ = 0;
-  bool running_ = false;  // as start() and stop() know
-  std::mutex mutex_;      // of the three below
-  std::condition_variable wake_;
-  bool stopping_ = false, ended_ = false;
+  Worker worker_;
 };
 
 }  // namespace vhbm

@@ -6,8 +6,9 @@
 
 namespace vhbm {
 
-Quiesce::Quiesce(Gate& gate, Drain& drain, Stats& stats, std::chrono::nanoseconds patience)
-    : gate_(gate), drain_(drain), stats_(stats), begin_(Gate::Clock::now()) {
+Quiesce::Quiesce(Gate& gate, Drain& drain, Stats& stats, Histogram& stalls,
+                 std::chrono::nanoseconds patience)
+    : gate_(gate), drain_(drain), stats_(stats), stalls_(stalls), begin_(Gate::Clock::now()) {
   // A look before the gate: captures last long, and closing would be for nothing.
   outcome_ = drain_.capturing() ? Outcome::capturing : attempt(begin_ + patience);
   drained_in_ = Gate::Clock::now() - begin_;
@@ -50,6 +51,10 @@ void Quiesce::reopen() {
   const auto stall = static_cast<std::uint64_t>(stall_.count());
   if (counted_) return;
   counted_ = true;
+  if (stall == 0) return;
+  stalls_.add(stall);
+  stats_.set(Stat::stall_p50_ns, stalls_.percentile(50));
+  stats_.set(Stat::stall_p99_ns, stalls_.percentile(99));
   stats_.add(Stat::stall_ns, stall);
   stats_.raise(Stat::stall_max_ns, stall);
 }

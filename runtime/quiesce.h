@@ -7,6 +7,7 @@
 
 #include "runtime/drain.h"
 #include "runtime/gate.h"
+#include "runtime/histogram.h"
 #include "runtime/stats.h"
 
 namespace vhbm {
@@ -15,7 +16,8 @@ class Quiesce {
  public:
   enum class Outcome { quiet, deadline, capturing, unseen, failed };
 
-  Quiesce(Gate& gate, Drain& drain, Stats& stats, std::chrono::nanoseconds patience);
+  Quiesce(Gate& gate, Drain& drain, Stats& stats, Histogram& stalls,
+          std::chrono::nanoseconds patience);
   ~Quiesce() { reopen(); }
   Quiesce(const Quiesce&) = delete;
   Quiesce& operator=(const Quiesce&) = delete;
@@ -34,6 +36,7 @@ class Quiesce {
   Gate& gate_;
   Drain& drain_;
   Stats& stats_;
+  Histogram& stalls_;
   const Gate::Clock::time_point begin_;
   bool closed_ = false, counted_ = false;
   Outcome outcome_ = Outcome::deadline;

@@ -13,17 +13,26 @@
 #include <vector>
 
 #include "runtime/frames.h"
+#include "runtime/kernels/chunk_hash.h"
 #include "runtime/page_table.h"
 #include "runtime/region_view.h"
 #include "runtime/status.h"
 
 namespace vhbm {
 
+// A host frame with the bytes that a resident chunk had when they were hashed. Whether the chunk
+// still has them only another hash can tell.
+struct CleanCopy {
+  Frame* frame = nullptr;
+  Hash hash;
+};
+
 struct Region {
   RegionView view;
   std::uint32_t index = PageTable::no_region;
   Bytes chunk_size;
-  std::vector<Frame*> frames;  // what each chunk is mapped to
+  std::vector<Frame*> frames;     // what each chunk is mapped to
+  std::vector<CleanCopy> copies;  // of each chunk, if it has one
 
   [[nodiscard]] Bytes mapped_size() const { return chunk_size * frames.size(); }
   [[nodiscard]] DeviceAddress address_of(std::size_t chunk) const {

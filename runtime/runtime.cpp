@@ -12,6 +12,7 @@
 #include "runtime/allocator.h"
 #include "runtime/context_scope.h"
 #include "runtime/device.h"
+#include "runtime/host_pool.h"
 #include "runtime/log.h"
 #include "runtime/pager.h"
 
@@ -26,12 +27,18 @@ constexpr std::chrono::seconds native_patience{1};
 class Runtime::Impl {
  public:
   Impl(std::unique_ptr<Device> started, Planner planner)
-      : device(std::move(started)), allocator(*device), pager(*device, allocator, gate, planner) {}
+      : device(std::move(started)),
+        allocator(*device),
+        pager(*device, allocator, gate, planner),
+        host_pool(*device) {}
+
+  [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
 
   const std::unique_ptr<Device> device;
   Gate gate;
   Allocator allocator;
   Pager pager;
+  HostPool host_pool;
   const pid_t owner = getpid();
 };
 
@@ -41,8 +48,7 @@ Runtime::~Runtime() {
   stop();
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
-  if (impl_ != nullptr && (!impl_->pager.ended() || getpid() != impl_->owner))
-    (void)impl_.release();
+  if (impl_ != nullptr && (!impl_->ended() || getpid() != impl_->owner)) (void)impl_.release();
 }
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
@@ -56,7 +62,9 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     runtime->window_size_ = (*device)->space.size().value;
     runtime->impl_ = std::make_unique<Impl>(std::move(*device), planner);
     runtime->gate_ = &runtime->impl_->gate;
-    if (Status status = runtime->impl_->pager.start(); !status.ok()) return status;
+    Status status = runtime->impl_->pager.start();
+    if (status.ok()) status = runtime->impl_->host_pool.start();
+    if (!status.ok()) return status;
     return runtime;
   } catch (const std::bad_alloc&) {
     return Status(Errc::system_error, "no memory to start with");
@@ -113,6 +121,10 @@ void Runtime::native_freed(Bytes size) {
   impl_->device->frames->native_freed(size);
 }
 
+void Runtime::passed_through() noexcept {
+  impl_->device->stats.add(Stat::passed_through, 1);
+}
+
 void Runtime::context_created(CUcontext context) {
   impl_->device->drain.context_created(context);
 }
@@ -123,6 +135,8 @@ void Runtime::context_destroyed(CUcontext context) {
   if (scope.result() == CUDA_SUCCESS) (void)device.driver.cuCtxSynchronize();
   impl_->allocator.free_all(context);
   std::lock_guard lock(device.lock);
+  device.precopy.context_destroyed(context, *device.frames);
+  device.kernels.context_destroyed(context);
   device.copier.context_destroyed(context);
   device.drain.context_destroyed(context);
 }
@@ -182,6 +196,7 @@ void Runtime::per_thread_stream_used() noexcept {
 
 void Runtime::stop() noexcept {
   if (impl_ == nullptr) return;
+  impl_->host_pool.stop();
   impl_->pager.stop();
   if (getpid() == impl_->owner) return;
   // The parent's flip may have been under way: nobody here would open the gate again.

@@ -54,6 +54,9 @@ class Runtime {
   void native_allocated(Bytes size);
   void native_freed(Bytes size);
 
+  // The driver gave out device memory whose size it alone knows, and which only it frees.
+  void passed_through() noexcept;
+
   // What a drain has to wait for, and what forbids one. A context or stream is announced after the
   // driver made it and withdrawn before the driver destroys it; a capture is announced before the
   // driver begins it, inside the gate, and withdrawn after the driver ended it.
@@ -67,6 +70,11 @@ class Runtime {
   // Hot. Two compares.
   [[nodiscard]] bool owns(DeviceAddress address) const noexcept {
     return address.value - window_begin_ < window_size_;
+  }
+  // Whether any of [address, address + size) lies in the window.
+  [[nodiscard]] bool overlaps(DeviceAddress address, Bytes size) const noexcept {
+    return owns(address) ||
+           (address.value < window_begin_ && size.value > window_begin_ - address.value);
   }
   // Hot. Every submission of GPU work happens inside: `auto pass = runtime.gate().pass();`
   [[nodiscard]] Gate& gate() noexcept { return *gate_; }

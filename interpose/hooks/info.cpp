@@ -6,9 +6,19 @@
 namespace vhbm::interpose {
 namespace {
 
-std::optional<RegionView> region_of(const HookScope& scope, CUdeviceptr address) {
+// An address that no memory has. The driver is asked of it in place of one in the window that is no
+// region's, since there it would tell of a mapping, or of the window itself.
+constexpr CUdeviceptr nobodys = 1;
+
+struct Asked {
+  std::optional<RegionView> region;
+  CUdeviceptr address;  // what to ask the driver of, where there is no region
+};
+
+Asked look_up(const HookScope& scope, CUdeviceptr address) {
   const Runtime* const runtime = scope.runtime();
-  return runtime == nullptr ? std::nullopt : runtime->find({address});
+  if (runtime == nullptr || !runtime->owns({address})) return {std::nullopt, address};
+  return {runtime->find({address}), nobodys};
 }
 
 }  // namespace
@@ -35,8 +45,8 @@ CUresult CUDAAPI cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
 CUresult CUDAAPI cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size,
                                          CUdeviceptr address) {
   const HookScope scope;
-  const auto region = region_of(scope, address);
-  if (!region) return scope.call(&Functions::cuMemGetAddressRange_v2, base, size, address);
+  const auto [region, asked] = look_up(scope, address);
+  if (!region) return scope.call(&Functions::cuMemGetAddressRange_v2, base, size, asked);
   if (base != nullptr) *base = region->base.value;
   if (size != nullptr) *size = region->size.value;
   return CUDA_SUCCESS;
@@ -45,9 +55,9 @@ CUresult CUDAAPI cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size,
 CUresult CUDAAPI cuPointerGetAttribute(void* out, CUpointer_attribute attribute,
                                        CUdeviceptr address) {
   const HookScope scope;
-  const auto region = region_of(scope, address);
+  const auto [region, asked] = look_up(scope, address);
   if (!region || out == nullptr) {
-    return scope.call(&Functions::cuPointerGetAttribute, out, attribute, address);
+    return scope.call(&Functions::cuPointerGetAttribute, out, attribute, asked);
   }
   return region_attribute(*region, address, attribute, out);
 }
@@ -55,16 +65,14 @@ CUresult CUDAAPI cuPointerGetAttribute(void* out, CUpointer_attribute attribute,
 CUresult CUDAAPI cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes, void** out,
                                         CUdeviceptr address) {
   const HookScope scope;
-  // The driver checks the arguments, and clears what it has no answer for.
+  // The driver checks the arguments, and of nobody's address it clears every answer.
+  const auto [region, asked] = look_up(scope, address);
   const CUresult result =
-      scope.call(&Functions::cuPointerGetAttributes, count, attributes, out, address);
-  const auto region = region_of(scope, address);
+      scope.call(&Functions::cuPointerGetAttributes, count, attributes, out, asked);
   if (!region || result != CUDA_SUCCESS) return result;
   for (unsigned i = 0; i < count; ++i) {
-    // This form leaves null where the other one refuses.
-    if (region_attribute(*region, address, attributes[i], out[i]) != CUDA_SUCCESS) {
-      clear_attribute(attributes[i], out[i]);
-    }
+    // Where the single form refuses, what the driver cleared stays.
+    (void)region_attribute(*region, address, attributes[i], out[i]);
   }
   return result;
 }

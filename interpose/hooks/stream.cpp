@@ -120,6 +120,16 @@ VHBM_SUBMITS(cuEventRecordWithFlags, _ptsz, (CUevent event, CUstream stream, uns
              (event, stream, flags), stream)
 VHBM_SUBMITS(cuStreamWaitEvent, _ptsz, (CUstream stream, CUevent event, unsigned flags),
              (stream, event, flags), stream)
+VHBM_SUBMIT_AS(legacy, cuGreenCtxRecordEvent, (CUgreenCtx context, CUevent event), (context, event),
+               nullptr)
+VHBM_SUBMIT_AS(legacy, cuGreenCtxWaitEvent, (CUgreenCtx context, CUevent event), (context, event),
+               nullptr)
+#if CUDA_VERSION >= 12050
+VHBM_SUBMIT_AS(legacy, cuCtxRecordEvent, (CUcontext context, CUevent event), (context, event),
+               nullptr)
+VHBM_SUBMIT_AS(legacy, cuCtxWaitEvent, (CUcontext context, CUevent event), (context, event),
+               nullptr)
+#endif
 VHBM_SUBMITS(cuStreamAddCallback, _ptsz,
              (CUstream stream, CUstreamCallback callback, void* data, unsigned flags),
              (stream, callback, data, flags), stream)

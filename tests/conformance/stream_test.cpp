@@ -126,6 +126,40 @@ TEST_F(Stream, PrioritiesAreClampedToTheRange) {
   OK(cuStreamDestroy(stream));
 }
 
+TEST_F(Stream, PrioritiesInTheRangeAreKept) {
+  // cuda.h, cuCtxGetStreamPriorityRange: "lower numbers imply greater priorities", "The range of
+  // meaningful stream priorities is given by [*greatestPriority, *leastPriority]."
+  int least = 0, greatest = 0, priority = 0;
+  OK(cuCtxGetStreamPriorityRange(&least, &greatest));
+  EXPECT_LE(greatest, least);
+  for (int wanted = greatest; wanted <= least; ++wanted) {
+    CUstream stream = nullptr;
+    OK(cuStreamCreateWithPriority(&stream, CU_STREAM_NON_BLOCKING, wanted));
+    OK(cuStreamGetPriority(stream, &priority));
+    EXPECT_EQ(priority, wanted);
+    OK(cuStreamDestroy(stream));
+  }
+}
+
+TEST_F(Stream, PrioritiesOutsideTheRangeAreNotAnError) {
+  // cuda.h, cuCtxGetStreamPriorityRange: "A NULL may be passed in for leastPriority or
+  // greatestPriority if the value is not desired."
+  int least = 0, priority = 0;
+  OK(cuCtxGetStreamPriorityRange(&least, nullptr));
+  CUstream stream = nullptr;
+  OK(cuStreamCreateWithPriority(&stream, CU_STREAM_NON_BLOCKING, least + 100));
+  OK(cuStreamGetPriority(stream, &priority));
+  EXPECT_EQ(priority, least);
+  OK(cuStreamDestroy(stream));
+}
+
+TEST_F(Stream, WithoutAPriorityIsOfTheDefaultOne) {
+  // cuda.h, cuStreamCreateWithPriority: "'0' represents default priority."
+  int priority = -1;
+  OK(cuStreamGetPriority(make_stream(), &priority));
+  EXPECT_EQ(priority, 0);
+}
+
 TEST_F(Stream, TellsItsFlagsContextAndId) {
   CUstream stream = make_stream(CU_STREAM_NON_BLOCKING), other = make_stream(CU_STREAM_DEFAULT);
   unsigned flags = 0;

@@ -49,6 +49,9 @@ TEST(RealCudart, GetsTheHookOfTheRightVariantForEveryRequest) {
   ASSERT_NE(ask, nullptr);
   int hooked = 0, per_thread = 0, missing = 0;
   for (const Request& one : requests) {
+    EXPECT_TRUE(one.name.empty() || is_hooked_name(one.name) || is_passed_through(one.name))
+        << one.name << " is asked for by the runtime: give it a row in interpose/symbols.def, or "
+        << "a reason in interpose/pass_through.def";
     // Had the runtime reached the driver by itself, it would be the one that asked.
     EXPECT_NE(one.caller.find("libvhbm.so"), std::string::npos) << one.name << " by " << one.caller;
     void* answer = nullptr;

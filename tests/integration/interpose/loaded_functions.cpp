@@ -41,6 +41,17 @@ const std::vector<std::string>& hooked_names() {
   return names;
 }
 
+bool is_passed_through(const std::string& name) {
+  static const std::string rows =
+#define PASS_GROUP(group, reason)
+#define PASS(group, ...) " " #__VA_ARGS__ ","
+#include "interpose/pass_through.def"
+#undef PASS
+#undef PASS_GROUP
+      "";
+  return rows.find(" " + name + ",") != std::string::npos;
+}
+
 bool is_hooked(const std::string& symbol) {
   const auto& symbols = hooked_symbols();
   return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();

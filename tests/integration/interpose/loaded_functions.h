@@ -27,5 +27,7 @@ void* defined_in(const char* soname, const char* symbol);
 const std::vector<std::string>& hooked_symbols();
 // The names that cuGetProcAddress is asked for.
 const std::vector<std::string>& hooked_names();
+// Whether this name, without a variant's suffix, stands in the table of what is passed through.
+bool is_passed_through(const std::string& name);
 bool is_hooked(const std::string& symbol);
 bool is_hooked_name(const std::string& name);

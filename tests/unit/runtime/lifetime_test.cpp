@@ -60,6 +60,63 @@ TEST_F(Lifetime, FreesTheRegionsOfAContextThatGoes) {
   EXPECT_EQ(stat_bytes(Stat::region_bytes), mib(8));
 }
 
+class FreeingMeanwhile : public Lifetime {
+ protected:
+  // Frees regions again and again while another thread does what may not be disturbed by it, and
+  // may not disturb it.
+  void free_while(const std::function<void()>& other_does) {
+    std::atomic<bool> stop{false};
+    std::thread other([&] {
+      ASSERT_CUDA(cuCtxSetCurrent(context_));
+      while (!stop && !HasFailure()) other_does();
+    });
+    const auto end = std::chrono::steady_clock::now() + 1s;
+    while (std::chrono::steady_clock::now() < end && !HasFailure()) {
+      const auto region = runtime_->allocate(mib(2));
+      if (!region.ok()) continue;  // freed ones wait for the end of a capture
+      {
+        const auto pass = runtime_->gate().pass();
+        EXPECT_CUDA(cuMemsetD8Async(region->value, 1, mib(2).value, stream_));
+      }
+      EXPECT_TRUE(runtime_->free(*region).ok());
+    }
+    stop = true;
+    other.join();
+  }
+};
+
+TEST_F(FreeingMeanwhile, BreaksNoCaptureThatBeginsMeanwhile) {
+  start(16, 64);
+  CUstream captured = nullptr;
+  ASSERT_CUDA(cuStreamCreate(&captured, CU_STREAM_NON_BLOCKING));
+  runtime_->stream_created(context_, captured);
+  const DeviceAddress kept = allocate(mib(2));
+  free_while([&] {
+    CUgraph graph = nullptr;
+    {
+      const auto pass = runtime_->gate().pass();
+      runtime_->capture_began();
+      EXPECT_CUDA(cuStreamBeginCapture(captured, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    }
+    EXPECT_CUDA(cuMemsetD8Async(kept.value, 1, 16, captured));
+    EXPECT_CUDA(cuStreamEndCapture(captured, &graph));
+    runtime_->capture_ended();
+    EXPECT_CUDA(cuGraphDestroy(graph));
+  });
+}
+
+TEST_F(FreeingMeanwhile, UsesNoContextThatIsDestroyedMeanwhile) {
+  start(16, 64);
+  free_while([&] {
+    CUcontext other = nullptr;
+    EXPECT_CUDA(cuCtxCreate(&other, nullptr, 0, device_));
+    runtime_->context_created(other);
+    runtime_->context_destroyed(other);
+    EXPECT_CUDA(cuCtxDestroy(other));
+  });
+  EXPECT_EQ(stat(Stat::frozen), 0u);
+}
+
 TEST_F(Lifetime, GoesOnMovingAfterTheContextOfItsCopiesIsGone) {
   CUcontext first = nullptr;
   ASSERT_CUDA(cuCtxCreate(&first, nullptr, 0, device_));

@@ -109,6 +109,7 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   for (const auto& stream : ending)
     machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
   device->heap.release_all(this);
+  machine()->imports.close_all(this);
 }
 
 Context* current_context() {

@@ -77,10 +77,56 @@ Machine::Machine(const Options& settings)
       options(settings),
       space(settings.va),
       host_pool(settings.host),
-      host_memory(settings.host) {
+      host_memory(settings.host),
+      imports(&space) {
   for (std::uint64_t i = 0; i < settings.devices; ++i) {
     devices.push_back(std::make_unique<Device>(static_cast<int>(i), options, &space));
+    auto pool = std::make_shared<MemoryPool>(static_cast<int>(i), 0, &devices.back()->hbm, &space);
+    devices.back()->default_pool = devices.back()->current_pool = pool.get();
+    pools.add(std::move(pool));
   }
+}
+
+Native Machine::find_native(CUdeviceptr address) {
+  Native found;
+  for (const auto& device : devices) {
+    found.allocation = device->heap.find(address, &found.base);
+    found.device = device.get();
+    if (found.allocation != nullptr) return found;
+  }
+  for (const auto& [raw, pool] : pools) {
+    found.allocation = pool->find(address, &found.base);
+    found.device = devices[static_cast<std::size_t>(pool->device)].get();
+    found.pool = raw;
+    if (found.allocation != nullptr) return found;
+  }
+  found.pool = nullptr;
+  found.allocation = imports.find(address, &found.base);
+  if (found.allocation == nullptr) return {};
+  found.device = found.allocation->context->device;
+  found.imported = true;
+  return found;
+}
+
+bool Machine::is_native(CUdeviceptr address) {
+  if (find_native(address).allocation != nullptr) return true;
+  return std::any_of(pools.begin(), pools.end(),
+                     [&](const auto& entry) { return entry.second->owns(address); });
+}
+
+void Machine::drop_drained_pools() {
+  std::vector<MemoryPool*> drained;
+  for (const auto& [raw, pool] : pools) {
+    if (pool->destroyed && pool->drained()) drained.push_back(raw);
+  }
+  for (MemoryPool* pool : drained) {
+    pool->trim(0);
+    pools.take(reinterpret_cast<CUmemoryPool>(pool));
+  }
+}
+
+void Machine::trim_pools() {
+  for (const auto& [raw, pool] : pools) pool->trim(pool->release_threshold);
 }
 
 std::vector<Context*> Machine::live_contexts() {

@@ -18,6 +18,8 @@
 #include "memory/address_space.h"
 #include "memory/heap.h"
 #include "memory/host_memory.h"
+#include "memory/imports.h"
+#include "memory/memory_pool.h"
 #include "memory/physical_pool.h"
 #include "module/image.h"
 #include "options.h"
@@ -56,8 +58,19 @@ struct Device {
   const int ordinal;
   PhysicalPool hbm;
   Heap heap;
+  MemoryPool* default_pool = nullptr;
+  MemoryPool* current_pool = nullptr;
   std::unique_ptr<Context> primary;
   unsigned primary_references = 0, primary_flags = 0;
+};
+
+// An allocation of the driver's: cuMemAlloc's, of a pool, or of another process.
+struct Native {
+  Device* device = nullptr;
+  MemoryPool* pool = nullptr;              // null for cuMemAlloc's
+  const Allocation* allocation = nullptr;  // null when there is none
+  CUdeviceptr base = 0;
+  bool imported = false;
 };
 
 struct Machine {
@@ -71,6 +84,7 @@ struct Machine {
   AddressSpace space;
   PhysicalPool host_pool;
   HostMemory host_memory;
+  Imports imports;
   std::vector<std::unique_ptr<Device>> devices;
   std::vector<std::unique_ptr<Context>> contexts;  // made by cuCtxCreate; kept when destroyed
 
@@ -80,12 +94,19 @@ struct Machine {
   HandleTable<Library, CUlibrary> libraries;
   HandleTable<Function, CUfunction> functions;
   HandleTable<Kernel, CUkernel> kernels;
+  HandleTable<MemoryPool, CUmemoryPool> pools;  // those destroyed too, until they are drained
   HandleTable<Graph, CUgraph> graphs;
   HandleTable<GraphExec, CUgraphExec> execs;
   std::unordered_map<CUgraphNode, Node*> nodes;
   std::unordered_map<CUmemGenericAllocationHandle, std::shared_ptr<Frame>> frames;
   std::vector<std::shared_ptr<Capture>> captures;  // ongoing
   unsigned long long next_id = 1;
+
+  Native find_native(CUdeviceptr address);
+  // Whether the driver mapped something of its own there, an allocation or a pool's reserve.
+  bool is_native(CUdeviceptr address);
+  void drop_drained_pools();
+  void trim_pools();  // to their release thresholds, when the host has waited for the GPU
 
   void wake_streams();  // of all contexts: an operation that others wait for ended
   std::vector<std::shared_ptr<Stream>> all_streams() const;

@@ -1,6 +1,7 @@
 // Stream capture: from a stream's calls to a graph.
 #include <algorithm>
 
+#include "api/graph_node.h"
 #include "engine/submit.h"
 #include "engine/thread_state.h"
 
@@ -18,7 +19,8 @@ bool is_joined(const Capture& capture) {
     if (!reached.insert(node).second) continue;
     open.insert(open.end(), node->after.begin(), node->after.end());
   }
-  return reached.size() == capture.graph->nodes.size();
+  return std::includes(reached.begin(), reached.end(), capture.captured.begin(),
+                       capture.captured.end());
 }
 
 CUresult begin_capture(CUstream handle, CUstreamCaptureMode mode, std::shared_ptr<Graph> graph,
@@ -78,6 +80,21 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
 
 CUresult cuStreamBeginCapture(CUstream handle) {
   return cuStreamBeginCapture_v2(handle, CU_STREAM_CAPTURE_MODE_GLOBAL);
+}
+
+CUresult cuStreamBeginCaptureToGraph(CUstream handle, CUgraph graph_handle,
+                                     const CUgraphNode* dependencies, const CUgraphEdgeData*,
+                                     std::size_t count, CUstreamCaptureMode mode) {
+  SIMGPU_CALL(context);
+  const auto graph = m.graphs.find(graph_handle);
+  if (graph == nullptr || (count > 0 && dependencies == nullptr)) return CUDA_ERROR_INVALID_VALUE;
+  std::vector<Node*> frontier;
+  for (std::size_t i = 0; i < count; ++i) {
+    Node* node = find_node(m, dependencies[i]);
+    if (node == nullptr || node->graph != graph.get()) return CUDA_ERROR_INVALID_VALUE;
+    frontier.push_back(node);
+  }
+  return begin_capture(handle, mode, graph, std::move(frontier), call, m);
 }
 
 CUresult cuStreamEndCapture(CUstream handle, CUgraph* out) {

@@ -236,6 +236,7 @@ CUresult cuCtxSynchronize(void) {
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   call.context().synchronize(call.lock());
+  m.trim_pools();
   return call.context().error;
 }
 

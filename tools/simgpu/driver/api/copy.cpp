@@ -3,36 +3,11 @@
 // at all.
 #include <cstring>
 
+#include "api/place.h"
 #include "engine/submit.h"
 
 namespace simgpu {
 namespace {
-
-enum class Place { device, pinned, pageable };
-
-Place place_of(const void* pointer) {
-  Machine& m = *machine();
-  const void* base = nullptr;
-  if (m.space.contains(reinterpret_cast<CUdeviceptr>(pointer))) return Place::device;
-  return m.host_memory.find(pointer, &base) != nullptr ? Place::pinned : Place::pageable;
-}
-
-// Whether every byte of a device range belongs to live mappings, as the driver checks when asked.
-bool device_range_is_mapped(const void* pointer, std::size_t length) {
-  CUdeviceptr at = reinterpret_cast<CUdeviceptr>(pointer);
-  const CUdeviceptr end = at + length;
-  AddressSpace::Range range{};
-  CUdeviceptr base = 0;
-  for (const auto& device : machine()->devices) {
-    const Allocation* allocation = device->heap.find(at, &base);
-    if (allocation != nullptr) return end - base <= allocation->size;
-  }
-  while (at < end) {
-    if (machine()->space.find_mapping(at, &range) == nullptr) return false;
-    at = range.begin + range.size;
-  }
-  return true;
-}
 
 std::size_t span_of(std::size_t width, std::size_t height, std::size_t depth, std::size_t pitch,
                     std::size_t slice) {
@@ -128,11 +103,7 @@ CUresult memset(Call& call, CUdeviceptr to, std::size_t pitch, std::uint32_t val
   if (to % element != 0 || (height > 1 && pitch < width * element)) return CUDA_ERROR_INVALID_VALUE;
   if (width == 0 || height == 0) return CUDA_SUCCESS;
   const std::size_t span = (height - 1) * pitch + width * element;
-  const Place place = place_of(pointer(to));
-  if (place == Place::pageable ||
-      (place == Place::device && !device_range_is_mapped(pointer(to), span))) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
+  if (!is_usable_by_device(pointer(to), span)) return CUDA_ERROR_INVALID_VALUE;
   std::shared_ptr<Stream> stream;
   if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
     return result;

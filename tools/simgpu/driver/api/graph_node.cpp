@@ -1,5 +1,4 @@
-// Nodes of graphs: added by hand, asked for their parameters, changed; and changed in instantiated
-// graphs.
+// Nodes of graphs: added by hand, asked for their parameters, and changed.
 #include "api/graph_node.h"
 
 #include <algorithm>
@@ -15,15 +14,9 @@ Node* find_node(Machine& m, CUgraphNode handle) {
   return it == m.nodes.end() ? nullptr : it->second;
 }
 
-}  // namespace simgpu
-
-using namespace simgpu;
-
-namespace {
-
 CUresult add_node(Machine& m, CUgraphNode* out, CUgraph graph_handle,
                   const CUgraphNode* dependencies, std::size_t count, CUgraphNodeType type,
-                  Work work, Node** added = nullptr) {
+                  Work work, Node** added) {
   const auto graph = m.graphs.find(graph_handle);
   if (out == nullptr || graph == nullptr || (count > 0 && dependencies == nullptr)) {
     return CUDA_ERROR_INVALID_VALUE;
@@ -51,6 +44,25 @@ CUresult kernel_work(Machine& m, const CUDA_KERNEL_NODE_PARAMS& params, KernelWo
   return describe_launch(m, shape, params.kernelParams, params.extra, work);
 }
 
+CUresult memset_work(const CUDA_MEMSET_NODE_PARAMS& params, MemsetWork* work) {
+  if (params.elementSize != 1 && params.elementSize != 2 && params.elementSize != 4) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  *work = {reinterpret_cast<void*>(params.dst),
+           params.value,
+           params.elementSize,
+           params.width,
+           params.height,
+           params.pitch};
+  return CUDA_SUCCESS;
+}
+
+}  // namespace simgpu
+
+using namespace simgpu;
+
+namespace {
+
 // The pointers stay the node's, as the driver's do.
 CUDA_KERNEL_NODE_PARAMS kernel_params(Machine& m, Node& node) {
   auto& work = std::get<KernelWork>(node.work);
@@ -75,30 +87,12 @@ CUDA_KERNEL_NODE_PARAMS kernel_params(Machine& m, Node& node) {
   return params;
 }
 
-CUresult memset_work(const CUDA_MEMSET_NODE_PARAMS& params, MemsetWork* work) {
-  if (params.elementSize != 1 && params.elementSize != 2 && params.elementSize != 4) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
-  *work = {reinterpret_cast<void*>(params.dst),
-           params.value,
-           params.elementSize,
-           params.width,
-           params.height,
-           params.pitch};
+// Gives the node of that type new work; what was instantiated of its graph keeps the old.
+CUresult set_node(Machine& m, CUgraphNode handle, CUgraphNodeType type, Work work) {
+  Node* node = find_node(m, handle);
+  if (node == nullptr || node->type != type) return CUDA_ERROR_INVALID_VALUE;
+  node->work = std::move(work);
   return CUDA_SUCCESS;
-}
-
-CUresult set_exec_node(Machine& m, CUgraphExec exec_handle, CUgraphNode node, Work work) {
-  const auto exec = m.execs.find(exec_handle);
-  if (exec == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  auto steps = std::make_shared<std::vector<GraphStep>>(*exec->steps);
-  for (GraphStep& step : *steps) {
-    if (step.node != node || step.work.index() != work.index()) continue;
-    step.work = std::move(work);
-    exec->steps = std::move(steps);
-    return CUDA_SUCCESS;
-  }
-  return CUDA_ERROR_INVALID_VALUE;
 }
 
 }  // namespace
@@ -175,15 +169,12 @@ CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode handle, CUDA_KERNEL_NODE_PARA
   return CUDA_SUCCESS;
 }
 
-CUresult cuGraphKernelNodeSetParams_v2(CUgraphNode handle, const CUDA_KERNEL_NODE_PARAMS* params) {
+CUresult cuGraphKernelNodeSetParams_v2(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS* params) {
   SIMGPU_CALL(driver);
-  Node* node = find_node(m, handle);
-  if (params == nullptr || node == nullptr || node->type != CU_GRAPH_NODE_TYPE_KERNEL)
-    return CUDA_ERROR_INVALID_VALUE;
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
   KernelWork work;
   if (CUresult result = kernel_work(m, *params, &work); result != CUDA_SUCCESS) return result;
-  node->work = std::move(work);
-  return CUDA_SUCCESS;
+  return set_node(m, node, CU_GRAPH_NODE_TYPE_KERNEL, std::move(work));
 }
 
 CUresult cuGraphMemcpyNodeGetParams(CUgraphNode handle, CUDA_MEMCPY3D* out) {
@@ -220,30 +211,53 @@ CUresult cuGraphHostNodeGetParams(CUgraphNode handle, CUDA_HOST_NODE_PARAMS* out
   return CUDA_SUCCESS;
 }
 
-CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec exec, CUgraphNode node,
-                                           const CUDA_KERNEL_NODE_PARAMS* params) {
-  SIMGPU_CALL(driver);
-  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  KernelWork work;
-  if (CUresult result = kernel_work(m, *params, &work); result != CUDA_SUCCESS) return result;
-  return set_exec_node(m, exec, node, std::move(work));
-}
-
-CUresult cuGraphExecMemcpyNodeSetParams(CUgraphExec exec, CUgraphNode node,
-                                        const CUDA_MEMCPY3D* params, CUcontext) {
+CUresult cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D* params) {
   SIMGPU_CALL(driver);
   if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
   CopyWork work;
   if (CUresult result = describe_copy(*params, &work); result != CUDA_SUCCESS) return result;
-  return set_exec_node(m, exec, node, std::move(work));
+  return set_node(m, node, CU_GRAPH_NODE_TYPE_MEMCPY, std::move(work));
 }
 
-CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec exec, CUgraphNode node,
-                                        const CUDA_MEMSET_NODE_PARAMS* params, CUcontext) {
+CUresult cuGraphMemsetNodeSetParams(CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS* params) {
   SIMGPU_CALL(driver);
   if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
   MemsetWork work;
   if (CUresult result = memset_work(*params, &work); result != CUDA_SUCCESS) return result;
-  return set_exec_node(m, exec, node, work);
+  return set_node(m, node, CU_GRAPH_NODE_TYPE_MEMSET, work);
 }
+
+CUresult cuGraphHostNodeSetParams(CUgraphNode node, const CUDA_HOST_NODE_PARAMS* params) {
+  SIMGPU_CALL(driver);
+  if (params == nullptr || params->fn == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return set_node(m, node, CU_GRAPH_NODE_TYPE_HOST, HostWork{params->fn, params->userData});
+}
+
+// Nodes of events: ADD makes one, GET and SET ask for its event and change it.
+#define EVENT_NODE(add, get_event, set_event, node_type, records)                              \
+  CUresult add(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies,               \
+               std::size_t count, CUevent handle) {                                            \
+    SIMGPU_CALL(driver);                                                                       \
+    const auto event = m.events.find(handle);                                                  \
+    if (event == nullptr) return CUDA_ERROR_INVALID_VALUE;                                     \
+    return add_node(m, out, graph, dependencies, count, node_type, EventWork{event, records}); \
+  }                                                                                            \
+  CUresult get_event(CUgraphNode handle, CUevent* out) {                                       \
+    SIMGPU_CALL(driver);                                                                       \
+    const Node* node = find_node(m, handle);                                                   \
+    if (out == nullptr || node == nullptr || node->type != (node_type))                        \
+      return CUDA_ERROR_INVALID_VALUE;                                                         \
+    *out = reinterpret_cast<CUevent>(std::get<EventWork>(node->work).event.get());             \
+    return CUDA_SUCCESS;                                                                       \
+  }                                                                                            \
+  CUresult set_event(CUgraphNode node, CUevent handle) {                                       \
+    SIMGPU_CALL(driver);                                                                       \
+    const auto event = m.events.find(handle);                                                  \
+    if (event == nullptr) return CUDA_ERROR_INVALID_VALUE;                                     \
+    return set_node(m, node, node_type, EventWork{event, records});                            \
+  }
+EVENT_NODE(cuGraphAddEventRecordNode, cuGraphEventRecordNodeGetEvent,
+           cuGraphEventRecordNodeSetEvent, CU_GRAPH_NODE_TYPE_EVENT_RECORD, true)
+EVENT_NODE(cuGraphAddEventWaitNode, cuGraphEventWaitNodeGetEvent, cuGraphEventWaitNodeSetEvent,
+           CU_GRAPH_NODE_TYPE_WAIT_EVENT, false)
 }

@@ -13,13 +13,15 @@ CUdeviceptr address_of(const void* pointer) {
 // access.
 constexpr std::size_t kPitchAlignment = 512;
 
-Device* owner_of(Machine& m, CUdeviceptr address, CUdeviceptr* base,
-                 const Allocation** allocation) {
-  for (const auto& device : m.devices) {
-    *allocation = device->heap.find(address, base);
-    if (*allocation != nullptr) return device.get();
+// What pools hold and nobody uses is given back before an allocation fails.
+CUresult allocate(Call& call, std::size_t size, CUdeviceptr* out) {
+  Device& device = *call.context().device;
+  const CUresult result = device.heap.allocate(size, &call.context(), out);
+  if (result != CUDA_ERROR_OUT_OF_MEMORY) return result;
+  for (const auto& [raw, pool] : machine()->pools) {
+    if (pool->device == device.ordinal) pool->trim(0);
   }
-  return nullptr;
+  return device.heap.allocate(size, &call.context(), out);
 }
 
 }  // namespace
@@ -39,7 +41,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr* out, std::size_t size) {
   SIMGPU_CALL(context);
   if (out == nullptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
-  return call.context().device->heap.allocate(size, &call.context(), out);
+  return allocate(call, size, out);
 }
 
 CUresult cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t width,
@@ -51,32 +53,37 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t wi
   }
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
   *pitch = (width + kPitchAlignment - 1) / kPitchAlignment * kPitchAlignment;
-  return call.context().device->heap.allocate(*pitch * height, &call.context(), out);
+  return allocate(call, *pitch * height, out);
 }
 
 CUresult cuMemFree_v2(CUdeviceptr address) {
   SIMGPU_CALL(context);
   if (address == 0) return CUDA_SUCCESS;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
-  CUdeviceptr base = 0;
-  const Allocation* allocation = nullptr;
-  Device* owner = owner_of(m, address, &base, &allocation);
-  if (owner == nullptr || base != address) return CUDA_ERROR_INVALID_VALUE;
+  const Native native = m.find_native(address);
+  if (native.allocation == nullptr || native.base != address || native.imported)
+    return CUDA_ERROR_INVALID_VALUE;
+  if (native.pool != nullptr) {  // "will not perform any implicit synchronization"
+    native.pool->finish_free(native.pool->announce_free(address, nullptr));
+    m.drop_drained_pools();
+    return CUDA_SUCCESS;
+  }
+  Context* const owner = native.allocation->context;
   // "might block": what is in flight is waited for, which programs rely on (cuda.h: cuMemFree).
-  if (allocation->context->alive) allocation->context->synchronize(call.lock());
+  if (owner->alive) owner->synchronize(call.lock());
   if (CUresult result = call.context().error; result != CUDA_SUCCESS) return result;
-  return owner->heap.release(address);
+  return native.device->heap.release(address);
 }
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size, CUdeviceptr address) {
   SIMGPU_CALL(context);
   CUdeviceptr begin = 0;
   std::size_t length = 0;
-  const Allocation* allocation = nullptr;
   const void* host_begin = nullptr;
   AddressSpace::Range range{};
-  if (owner_of(m, address, &begin, &allocation) != nullptr) {
-    length = allocation->size;
+  if (const Native native = m.find_native(address); native.allocation != nullptr) {
+    begin = native.base;
+    length = native.allocation->size;
   } else if (m.space.find_mapping(address, &range) != nullptr) {
     begin = range.begin;
     length = range.size;

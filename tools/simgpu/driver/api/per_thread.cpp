@@ -40,6 +40,10 @@ PER_THREAD(cuLaunchKernel, _ptsz,
            (a, b, c, d, e, f, g, h, i, j, k))
 PER_THREAD(cuLaunchKernelEx, _ptsz, (const CUlaunchConfig* a, CUfunction b, void** c, void** d),
            (a, b, c, d))
+PER_THREAD(cuMemAllocAsync, _ptsz, (CUdeviceptr_v2 * a, size_t b, CUstream c), (a, b, c))
+PER_THREAD(cuMemAllocFromPoolAsync, _ptsz,
+           (CUdeviceptr_v2 * a, size_t b, CUmemoryPool c, CUstream d), (a, b, c, d))
+PER_THREAD(cuMemFreeAsync, _ptsz, (CUdeviceptr_v2 a, CUstream b), (a, b))
 PER_THREAD(cuMemcpy, _ptds, (CUdeviceptr_v2 a, CUdeviceptr_v2 b, size_t c), (a, b, c))
 PER_THREAD(cuMemcpy2DAsync_v2, _ptsz, (const CUDA_MEMCPY2D* a, CUstream b), (a, b))
 PER_THREAD(cuMemcpy2DUnaligned_v2, _ptds, (const CUDA_MEMCPY2D* a), (a))
@@ -89,8 +93,16 @@ PER_THREAD(cuMemsetD8Async, _ptsz, (CUdeviceptr_v2 a, unsigned char b, size_t c,
 PER_THREAD(cuMemsetD8_v2, _ptds, (CUdeviceptr_v2 a, unsigned char b, size_t c), (a, b, c))
 PER_THREAD(cuStreamAddCallback, _ptsz, (CUstream a, CUstreamCallback b, void* c, unsigned d),
            (a, b, c, d))
+PER_THREAD(cuStreamBatchMemOp, _ptsz,
+           (CUstream a, unsigned b, CUstreamBatchMemOpParams* c, unsigned d), (a, b, c, d))
+PER_THREAD(cuStreamBatchMemOp_v2, _ptsz,
+           (CUstream a, unsigned b, CUstreamBatchMemOpParams* c, unsigned d), (a, b, c, d))
 PER_THREAD(cuStreamBeginCapture, _ptsz, (CUstream a), (a))
 PER_THREAD(cuStreamBeginCapture_v2, _ptsz, (CUstream a, CUstreamCaptureMode b), (a, b))
+PER_THREAD(cuStreamBeginCaptureToGraph, _ptsz,
+           (CUstream a, CUgraph b, const CUgraphNode* c, const CUgraphEdgeData* d, size_t e,
+            CUstreamCaptureMode f),
+           (a, b, c, d, e, f))
 PER_THREAD(cuStreamEndCapture, _ptsz, (CUstream a, CUgraph* b), (a, b))
 PER_THREAD(cuStreamGetCaptureInfo_v2, _ptsz,
            (CUstream a, CUstreamCaptureStatus* b, cuuint64_t* c, CUgraph* d, const CUgraphNode** e,
@@ -108,4 +120,20 @@ PER_THREAD(cuStreamIsCapturing, _ptsz, (CUstream a, CUstreamCaptureStatus* b), (
 PER_THREAD(cuStreamQuery, _ptsz, (CUstream a), (a))
 PER_THREAD(cuStreamSynchronize, _ptsz, (CUstream a), (a))
 PER_THREAD(cuStreamWaitEvent, _ptsz, (CUstream a, CUevent b, unsigned c), (a, b, c))
+PER_THREAD(cuStreamWaitValue32, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint32_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWaitValue32_v2, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint32_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWaitValue64, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint64_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWaitValue64_v2, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint64_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWriteValue32, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint32_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWriteValue32_v2, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint32_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWriteValue64, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint64_t c, unsigned d),
+           (a, b, c, d))
+PER_THREAD(cuStreamWriteValue64_v2, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint64_t c, unsigned d),
+           (a, b, c, d))
 }

@@ -13,7 +13,8 @@ struct Pointer {
   bool vmm = false;
   bool host = false;            // the bytes are in host memory
   bool host_usable = false;     // the CPU may dereference it
-  CUcontext context = nullptr;  // null for VMM memory
+  CUcontext context = nullptr;  // null for VMM memory and a pool's
+  CUmemoryPool pool = nullptr;
   int device = 0;
   CUdeviceptr begin = 0;  // of the allocation; for VMM the reservation
   std::size_t size = 0;
@@ -26,16 +27,14 @@ struct Pointer {
 
 Pointer look_up(Machine& m, CUdeviceptr address) {
   Pointer found;
-  CUdeviceptr base = 0;
-  for (const auto& device : m.devices) {
-    const Allocation* allocation = device->heap.find(address, &base);
-    if (allocation == nullptr) continue;
+  if (const Native native = m.find_native(address); native.allocation != nullptr) {
     found.known = true;
-    found.context = reinterpret_cast<CUcontext>(allocation->context);
-    found.device = device->ordinal;
-    found.begin = found.mapping_begin = base;
-    found.size = found.mapping_size = allocation->size;
-    found.id = allocation->id;
+    found.context = reinterpret_cast<CUcontext>(native.allocation->context);
+    found.pool = reinterpret_cast<CUmemoryPool>(native.pool);
+    found.device = native.device->ordinal;
+    found.begin = found.mapping_begin = native.base;
+    found.size = found.mapping_size = native.allocation->size;
+    found.id = native.allocation->id;
     return found;
   }
   AddressSpace::Range range{};
@@ -96,7 +95,7 @@ CUresult attribute_of(const Pointer& p, CUpointer_attribute attribute, CUdevicep
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
       return give<int>(out, p.device);
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
-      return give<bool>(out, !p.vmm && !p.host);
+      return give<bool>(out, !p.vmm && !p.host && p.pool == nullptr);
     case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
       return give(out, p.begin);
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
@@ -110,7 +109,7 @@ CUresult attribute_of(const Pointer& p, CUpointer_attribute attribute, CUdevicep
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
       return give<unsigned>(out, p.access);
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-      return give<void*>(out, nullptr);
+      return give(out, p.pool);
     case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
       return give(out, p.mapping_size);
     case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:

@@ -46,6 +46,15 @@ CUresult join_capture(Stream& stream, const Event& event) {
   return CUDA_SUCCESS;
 }
 
+// CU_EVENT_RECORD_EXTERNAL, CU_EVENT_WAIT_EXTERNAL: "invalid outside of stream capture".
+CUresult add_event_node(Context& context, Stream& stream, EventWork work) {
+  if (stream.capture == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const CUgraphNodeType type =
+      work.records ? CU_GRAPH_NODE_TYPE_EVENT_RECORD : CU_GRAPH_NODE_TYPE_WAIT_EVENT;
+  OperationPtr none;
+  return submit(context, stream, std::move(work), type, &none);
+}
+
 bool is_ongoing(Machine& m, const std::shared_ptr<Capture>& capture) {
   return capture != nullptr &&
          std::find(m.captures.begin(), m.captures.end(), capture) != m.captures.end();
@@ -92,15 +101,22 @@ CUresult cuStreamSynchronize(CUstream handle) {
   if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
   // The legacy stream stands for the blocking ones too: wait for a marker that waits for them.
-  if (stream->kind == StreamKind::legacy) return wait_for(call, stream->submit(EmptyWork{}));
-  return wait_for(call, stream->idle() ? nullptr : stream->last());
+  const OperationPtr last = stream->kind == StreamKind::legacy ? stream->submit(EmptyWork{})
+                            : stream->idle()                   ? nullptr
+                                                               : stream->last();
+  const CUresult result = wait_for(call, last);
+  m.trim_pools();
+  return result;
 }
 
 CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags) {
   SIMGPU_CALL_ON(handle);
   const auto event = m.events.find(event_handle);
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
-  if (flags > 1) return CUDA_ERROR_INVALID_VALUE;
+  if (flags > CU_EVENT_WAIT_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
+  if (flags == CU_EVENT_WAIT_EXTERNAL) {
+    return add_event_node(call.context(), *stream, EventWork{event, false});
+  }
   if (is_ongoing(m, event->capture)) return join_capture(*stream, *event);
   if (stream->capture != nullptr) {
     if (event->recorded == nullptr) return CUDA_SUCCESS;
@@ -199,8 +215,13 @@ CUresult cuEventRecord(CUevent handle, CUstream stream_handle) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream, unsigned flags) {
-  return flags == 0 ? cuEventRecord(handle, stream) : CUDA_ERROR_NOT_SUPPORTED;
+CUresult cuEventRecordWithFlags(CUevent event_handle, CUstream handle, unsigned flags) {
+  if (flags == CU_EVENT_RECORD_DEFAULT) return cuEventRecord(event_handle, handle);
+  SIMGPU_CALL_ON(handle);
+  const auto event = m.events.find(event_handle);
+  if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;
+  if (flags != CU_EVENT_RECORD_EXTERNAL) return CUDA_ERROR_INVALID_VALUE;
+  return add_event_node(call.context(), *stream, EventWork{event, true});
 }
 
 CUresult cuEventQuery(CUevent handle) {
@@ -227,6 +248,7 @@ CUresult cuEventSynchronize(CUevent handle) {
   if (const OperationPtr recorded = event->recorded) {
     m.wait(call.lock(), [&] { return recorded->done; });
   }
+  m.trim_pools();
   return event->context->error;
 }
 

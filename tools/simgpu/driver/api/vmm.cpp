@@ -35,14 +35,6 @@ CUresult pool_of(Machine& m, const CUmemAllocationProp& properties, PhysicalPool
   }
 }
 
-bool is_native(Machine& m, CUdeviceptr address) {
-  CUdeviceptr base = 0;
-  for (const auto& device : m.devices) {
-    if (device->heap.find(address, &base) != nullptr) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 extern "C" {
@@ -70,7 +62,7 @@ CUresult cuMemAddressReserve(CUdeviceptr* out, std::size_t size, std::size_t ali
 
 CUresult cuMemAddressFree(CUdeviceptr address, std::size_t size) {
   SIMGPU_CALL(driver);
-  if (is_native(m, address)) return CUDA_ERROR_INVALID_VALUE;
+  if (m.is_native(address)) return CUDA_ERROR_INVALID_VALUE;
   return m.space.release(address, size);
 }
 
@@ -81,6 +73,8 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle* out, std::size_t size,
       properties->type != CU_MEM_ALLOCATION_TYPE_PINNED) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  if ((properties->requestedHandleTypes & ~CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) != 0)
+    return CUDA_ERROR_NOT_SUPPORTED;
   PhysicalPool* pool = nullptr;
   if (CUresult result = pool_of(m, *properties, &pool); result != CUDA_SUCCESS) return result;
   auto frame = pool->allocate(size);
@@ -104,7 +98,7 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset,
                   CUmemGenericAllocationHandle handle, unsigned long long flags) {
   SIMGPU_CALL(driver);
   auto it = m.frames.find(handle);
-  if (it == m.frames.end() || offset != 0 || flags != 0 || is_native(m, address)) {
+  if (it == m.frames.end() || offset != 0 || flags != 0 || m.is_native(address)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   return m.space.map(address, size, it->second);
@@ -112,14 +106,14 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset,
 
 CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) {
   SIMGPU_CALL(driver);
-  if (is_native(m, address)) return CUDA_ERROR_INVALID_VALUE;
+  if (m.is_native(address)) return CUDA_ERROR_INVALID_VALUE;
   return m.space.unmap(address, size);
 }
 
 CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* descriptions,
                         std::size_t count) {
   SIMGPU_CALL(driver);
-  if (descriptions == nullptr || count == 0 || is_native(m, address))
+  if (descriptions == nullptr || count == 0 || m.is_native(address))
     return CUDA_ERROR_INVALID_VALUE;
   for (std::size_t i = 0; i < count; ++i) {
     const CUmemLocation& location = descriptions[i].location;
@@ -155,7 +149,7 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle* out, void* ad
   AddressSpace::Range range{};
   const CUdeviceptr at = reinterpret_cast<CUdeviceptr>(address);
   const Mapping* mapping = m.space.find_mapping(at, &range);
-  if (out == nullptr || mapping == nullptr || is_native(m, at)) return CUDA_ERROR_INVALID_VALUE;
+  if (out == nullptr || mapping == nullptr || m.is_native(at)) return CUDA_ERROR_INVALID_VALUE;
   *out = reinterpret_cast<CUmemGenericAllocationHandle>(mapping->frame.get());
   ++mapping->frame->handles;
   m.frames[*out] = mapping->frame;

@@ -1,10 +1,12 @@
 // Executes work: kernels block by block, copies and sets piece by piece, graphs node by node, with
 // points between where the fuzzer may delay and a dying context may cut the work short.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
 #include "engine/access_guard.h"
+#include "engine/event_node.h"
 #include "engine/fuzzer.h"
 #include "engine/statistics.h"
 #include "engine/thread_state.h"
@@ -95,6 +97,22 @@ void run_memset(const void* argument) {
   }
 }
 
+// A wait polls, as a GPU does; now and then it sleeps, since here it takes a processor from others.
+void run_memory_operations(const void* argument) {
+  const auto& work = *static_cast<const MemoryOperationsWork*>(argument);
+  for (const MemoryOperation& operation : work.operations) {
+    Fuzzer::point();
+    if (operation.kind != MemoryOperation::Kind::wait) {
+      perform(operation);
+      continue;
+    }
+    for (unsigned polls = 1; !is_satisfied(operation); ++polls) {
+      yield_from_kernel();
+      if (polls % 64 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  }
+}
+
 WorkResult execute_one(const EmptyWork&) {
   return WorkResult::completed;
 }
@@ -118,6 +136,10 @@ WorkResult execute_one(const MemsetWork& work) {
   return guarded(&run_memset, &work);
 }
 
+WorkResult execute_one(const MemoryOperationsWork& work) {
+  return guarded(&run_memory_operations, &work);
+}
+
 WorkResult execute_one(const HostWork& work) {
   thread_state().in_host_function = true;
   work.function(work.data);
@@ -130,6 +152,15 @@ WorkResult execute_one(const CallbackWork& work) {
   work.function(work.stream, CUDA_SUCCESS, work.data);
   thread_state().in_host_function = false;
   return WorkResult::completed;
+}
+
+WorkResult execute_one(const DriverWork& work) {
+  work.run();
+  return WorkResult::completed;
+}
+
+WorkResult execute_one(const EventWork&) {
+  return WorkResult::completed;  // a graph's launch knows the record
 }
 
 // One node after another, in an order the edges allow; under the fuzzer, in a random one of these.
@@ -147,7 +178,12 @@ WorkResult execute_one(const GraphWork& graph) {
     const std::size_t choice = Fuzzer::enabled() ? Fuzzer::pick(ready.size()) : 0;
     const std::size_t index = ready[choice];
     ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(choice));
-    const WorkResult result = execute(steps[index].work, *current_site);
+    WorkResult result = execute(steps[index].work, *current_site);
+    if (const auto event = graph.events.find(index); event != graph.events.end()) {
+      result = std::get<EventWork>(steps[index].work).records
+                   ? end_record(*event->second)
+                   : wait_for_record(*event->second, *current_site);
+    }
     if (result != WorkResult::completed) return result;
     for (std::size_t follower : followers[index]) {
       if (--waiting[follower] == 0) ready.push_back(follower);

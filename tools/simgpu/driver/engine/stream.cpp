@@ -71,9 +71,11 @@ void Stream::run() {
       }
     }
     if (result == WorkResult::illegal_address) context->fail(CUDA_ERROR_ILLEGAL_ADDRESS);
-    operation->done = true;
-    operation->after.clear();
-    operation->finished = std::chrono::steady_clock::now();
+    operation->end();
+    for (const auto& record : operation->records) {
+      if (!record->done) record->end();
+    }
+    operation->records.clear();
     queue_.pop_front();
     owner.completed.notify_all();
     owner.wake_streams();

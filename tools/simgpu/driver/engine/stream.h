@@ -25,6 +25,8 @@ struct Node;
 struct Operation {
   Work work;
   std::vector<std::shared_ptr<Operation>> after;
+  // What the nodes of a graph record: each ends with its node, or with this operation.
+  std::vector<std::shared_ptr<Operation>> records;
   bool done = false;
   std::chrono::steady_clock::time_point finished;
 
@@ -33,6 +35,11 @@ struct Operation {
       if (!other->done) return false;
     }
     return true;
+  }
+  void end() {
+    done = true;
+    after.clear();
+    finished = std::chrono::steady_clock::now();
   }
 };
 using OperationPtr = std::shared_ptr<Operation>;

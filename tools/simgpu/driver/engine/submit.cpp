@@ -15,7 +15,7 @@ CUresult check_legacy_use(Context& context, const Stream& stream) {
 }
 
 CUresult submit(Context& context, Stream& stream, Work work, CUgraphNodeType type,
-                OperationPtr* operation) {
+                OperationPtr* operation, Node** added) {
   *operation = nullptr;
   if (CUresult result = check_legacy_use(context, stream); result != CUDA_SUCCESS) return result;
   if (stream.capture == nullptr) {
@@ -23,7 +23,10 @@ CUresult submit(Context& context, Stream& stream, Work work, CUgraphNodeType typ
     return CUDA_SUCCESS;
   }
   if (!stream.capture->valid) return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-  stream.frontier = {stream.capture->graph->add(type, std::move(work), stream.frontier)};
+  Node* node = stream.capture->graph->add(type, std::move(work), stream.frontier);
+  if (added != nullptr) *added = node;
+  stream.capture->captured.insert(node);
+  stream.frontier = {node};
   return CUDA_SUCCESS;
 }
 

@@ -8,9 +8,9 @@
 namespace simgpu {
 
 // `*operation` is null when the work was captured. With CUDA_ERROR_STREAM_CAPTURE_IMPLICIT or
-// _INVALIDATED nothing was submitted.
+// _INVALIDATED nothing was submitted. `*added` is the node that a capture got.
 CUresult submit(Context& context, Stream& stream, Work work, CUgraphNodeType type,
-                OperationPtr* operation);
+                OperationPtr* operation, Node** added = nullptr);
 
 // Waits for an operation; gives the context's sticky error, if any.
 CUresult wait_for(Call& call, const OperationPtr& operation);

@@ -4,16 +4,20 @@
 #include <cuda.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
+#include "engine/memory_operation.h"
 #include "simgpu/module_abi.h"
 
 namespace simgpu {
 
+struct Event;
 struct ModuleImage;
-struct GraphExec;
+struct Operation;
 
 struct EmptyWork {};
 
@@ -55,19 +59,29 @@ struct CallbackWork {  // cuStreamAddCallback
   void* data = nullptr;
 };
 
+struct DriverWork {  // of the driver itself, which takes the machine's lock
+  std::function<void()> run;
+};
+
+struct EventWork {  // a node that records an event, or waits for one: see GraphWork
+  std::shared_ptr<Event> event;
+  bool records = false;
+};
+
 // One node of an instantiated graph, with the positions of those it waits for.
 struct GraphStep;
 struct GraphWork {
   std::shared_ptr<const std::vector<GraphStep>> steps;
+  // Of this launch, by step: the record that an event's node ends, or waits for.
+  std::unordered_map<std::size_t, std::shared_ptr<Operation>> events;
 };
 
-using Work =
-    std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork, GraphWork>;
+using Work = std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork,
+                          GraphWork, MemoryOperationsWork, EventWork, DriverWork>;
 
 struct GraphStep {
   Work work;
   std::vector<std::size_t> after;
-  CUgraphNode node = nullptr;  // the template's node, which Exec*SetParams names
 };
 
 // Runs the work to its end on the calling thread, inside the access guard.

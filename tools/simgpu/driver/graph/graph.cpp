@@ -28,6 +28,8 @@ std::shared_ptr<Graph> Graph::clone() const {
   std::unordered_map<const Node*, Node*> twin;
   for (const auto& node : nodes) {
     twin[node.get()] = copy->add(node->type, node->work, {});
+    twin[node.get()]->origin = handle_of(node.get());
+    twin[node.get()]->enabled = node->enabled;
     if (node->child != nullptr) twin[node.get()]->child = node->child->clone();
   }
   for (const auto& node : nodes) {
@@ -64,7 +66,7 @@ bool append(const Graph& graph, const std::vector<std::size_t>& entry,
       if (!append(*node->child, after, steps, &ends[node])) return false;
       if (ends[node].empty()) ends[node] = after;
     } else {
-      steps->push_back({node->work, after, handle_of(const_cast<Node*>(node))});
+      steps->push_back({node->enabled ? node->work : Work{EmptyWork{}}, after});
       ends[node] = {steps->size() - 1};
     }
     if (inner.count(node) == 0) {
@@ -74,7 +76,20 @@ bool append(const Graph& graph, const std::vector<std::size_t>& entry,
   return true;
 }
 
+Node* find_clone(const Graph& graph, CUgraphNode origin) {
+  for (const auto& node : graph.nodes) {
+    if (node->origin == origin) return node.get();
+    if (node->child == nullptr) continue;
+    if (Node* inner = find_clone(*node->child, origin)) return inner;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+Node* GraphExec::find(CUgraphNode origin) const {
+  return find_clone(*graph, origin);
+}
 
 std::shared_ptr<const std::vector<GraphStep>> instantiate(const Graph& graph) {
   auto steps = std::make_shared<std::vector<GraphStep>>();

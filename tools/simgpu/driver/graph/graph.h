@@ -23,6 +23,8 @@ struct Node {
   std::vector<Node*> after;
   Graph* graph = nullptr;
   std::shared_ptr<Graph> child;           // of a child graph node
+  CUgraphNode origin = nullptr;           // the node that this one was cloned from
+  bool enabled = true;                    // in an instantiated graph: else it does nothing
   std::vector<void*> parameter_pointers;  // what cuGraphKernelNodeGetParams hands out
 };
 
@@ -38,14 +40,28 @@ struct Graph {
   std::vector<std::unique_ptr<Node>> nodes;
 };
 
+// An instantiated graph: a clone, which updates change, and the steps that a launch takes of it.
 struct GraphExec {
-  // Replaced as a whole when a node's parameters change, so that launches in flight keep theirs.
+  // The node cloned from `origin`, in child graphs too; null when there is none.
+  Node* find(CUgraphNode origin) const;
+
+  std::shared_ptr<Graph> graph;
+  // Replaced as a whole when the graph is updated, so that launches in flight keep theirs.
   std::shared_ptr<const std::vector<GraphStep>> steps;
   std::shared_ptr<Operation> running;  // the latest launch
 };
 
 // Flattens child graphs. Null when the edges form a cycle.
 std::shared_ptr<const std::vector<GraphStep>> instantiate(const Graph& graph);
+
+// Whether an instantiated node's work may become `to`, which is of the same type.
+bool parameters_may_change(const Work& from, const Work& to);
+
+// What an instantiated graph's update by `graph` meets, nodes being paired in the order of their
+// insertion: cuGraphExecUpdate's answer. Nothing is changed.
+CUgraphExecUpdateResultInfo check_update(const Graph& instantiated, const Graph& graph);
+// After check_update() found nothing: takes the parameters of `graph`.
+void apply_update(Graph& instantiated, const Graph& graph);
 
 // A capture sequence: from cuStreamBeginCapture until cuStreamEndCapture on the same stream.
 struct Capture {
@@ -54,7 +70,8 @@ struct Capture {
   std::thread::id thread;
   Stream* origin;
   std::shared_ptr<Graph> graph;
-  std::set<Stream*> streams;  // all that take part
+  std::set<Stream*> streams;       // all that take part
+  std::set<const Node*> captured;  // the graph may have had others before
   bool valid = true;
 };
 

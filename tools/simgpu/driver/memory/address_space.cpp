@@ -115,7 +115,7 @@ CUresult AddressSpace::map(CUdeviceptr address, std::size_t size, std::shared_pt
     const std::size_t length = std::min(extent.pages * kPageSize, size - done);
     if (length == 0) break;
     void* result = mmap(pointer(address + done), length, PROT_NONE, MAP_SHARED | MAP_FIXED,
-                        frame->pool->file(), static_cast<off_t>(extent.first_page * kPageSize));
+                        frame->file(), static_cast<off_t>(extent.first_page * kPageSize));
     if (result == MAP_FAILED) {
       mmap(pointer(address), size, PROT_NONE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

@@ -31,13 +31,18 @@ CUresult Heap::back(std::size_t size, CUdeviceptr* out) {
     result = space_->set_access(*out, size, &access, 1);
     if (result != CUDA_SUCCESS) space_->unmap(*out, size);
   }
-  if (result != CUDA_SUCCESS) space_->release(*out, size);
+  if (result != CUDA_SUCCESS) {
+    space_->release(*out, size);
+  } else {
+    backed_ += size;
+  }
   return result;
 }
 
 void Heap::unback(CUdeviceptr address, std::size_t size) {
   space_->unmap(address, size);
   space_->release(address, size);
+  backed_ -= size;
 }
 
 bool Heap::allocate_small(std::size_t size, CUdeviceptr* out) {

@@ -29,6 +29,8 @@ class Heap {
   CUresult release(CUdeviceptr address);
   void release_all(const Context* context);
 
+  std::size_t backed() const { return backed_; }  // physical memory, in bytes
+
   const Allocation* find(CUdeviceptr address, CUdeviceptr* base) const;
 
  private:
@@ -44,6 +46,7 @@ class Heap {
   int device_;
   PhysicalPool* pool_;
   AddressSpace* space_;
+  std::size_t backed_ = 0;
   std::map<CUdeviceptr, Allocation> allocations_;
   std::map<CUdeviceptr, Block> blocks_;  // by the block's start
 };

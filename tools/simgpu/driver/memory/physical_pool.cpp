@@ -4,28 +4,43 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace simgpu {
 
+namespace {
+
+// The file is sparse: pages from its begin, far behind them the records of what was exported.
+constexpr std::int64_t kRecordsBegin = std::int64_t{1} << 50;
+
+}  // namespace
+
 Frame::~Frame() {
-  if (pool != nullptr) pool->release(extents);
+  if (pool != nullptr) pool->release(extents, record >= 0);
+  if (own_file >= 0) close(own_file);
+  if (ipc_file >= 0) close(ipc_file);
 }
 
-PhysicalPool::PhysicalPool(std::size_t budget) : pages_(budget / kPageSize, Page::fresh) {
+int Frame::file() const {
+  return pool != nullptr ? pool->file() : own_file;
+}
+
+PhysicalPool::PhysicalPool(std::size_t budget)
+    : budget_pages_(budget / kPageSize),
+      pages_(budget_pages_, Page::fresh),
+      records_end_(kRecordsBegin) {
   file_ = memfd_create("simgpu-memory", MFD_CLOEXEC);
-  const std::size_t bytes = pages_.size() * kPageSize;
-  view_ = nullptr;
-  if (file_ < 0 || ftruncate(file_, static_cast<off_t>(bytes)) != 0) pages_.clear();
-  if (pages_.empty()) return;
-  void* view = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file_, 0);
-  if (view == MAP_FAILED) pages_.clear();
-  view_ = static_cast<unsigned char*>(view);
+  if (file_ < 0 || ftruncate(file_, kRecordsBegin) != 0) pages_.clear();
+}
+
+std::int64_t PhysicalPool::add_record(std::size_t size) {
+  const std::int64_t position = records_end_;
+  records_end_ += static_cast<std::int64_t>((size + 7) / 8 * 8);
+  return position;
 }
 
 std::shared_ptr<Frame> PhysicalPool::allocate(std::size_t size) {
   std::size_t wanted = (size + kPageSize - 1) / kPageSize;
-  if (wanted > pages_.size() - used_pages_) return nullptr;
+  if (pages_.empty() || wanted > budget_pages_ - used_pages_) return nullptr;
   auto frame = std::make_shared<Frame>();
   frame->pool = this;
   frame->size = size;
@@ -35,7 +50,7 @@ std::shared_ptr<Frame> PhysicalPool::allocate(std::size_t size) {
   std::size_t longest_start = 0, longest = 0;
   for (std::size_t page = 0; page < pages_.size() && longest < wanted;) {
     std::size_t end = page;
-    while (end < pages_.size() && pages_[end] != Page::used && end - page < wanted) ++end;
+    while (end < pages_.size() && is_free(end) && end - page < wanted) ++end;
     if (end - page > longest) {
       longest = end - page;
       longest_start = page;
@@ -53,9 +68,9 @@ std::shared_ptr<Frame> PhysicalPool::allocate(std::size_t size) {
     take(longest_start, wanted);
   } else {
     for (std::size_t page = 0; wanted > 0; ++page) {
-      if (pages_[page] == Page::used) continue;
+      if (!is_free(page)) continue;
       std::size_t end = page;
-      while (end < pages_.size() && pages_[end] != Page::used && end - page < wanted) ++end;
+      while (end < pages_.size() && is_free(end) && end - page < wanted) ++end;
       take(page, end - page);
       page = end - 1;
     }
@@ -64,19 +79,23 @@ std::shared_ptr<Frame> PhysicalPool::allocate(std::size_t size) {
   return frame;
 }
 
-void PhysicalPool::release(const std::vector<Extent>& extents) {
+void PhysicalPool::release(const std::vector<Extent>& extents, bool exported) {
   for (const Extent& extent : extents) {
     std::fill_n(pages_.begin() + static_cast<std::ptrdiff_t>(extent.first_page), extent.pages,
-                Page::recycled);
+                exported ? Page::retired : Page::recycled);
     used_pages_ -= extent.pages;
+    if (exported) pages_.insert(pages_.end(), extent.pages, Page::fresh);
   }
 }
 
 // What a recycled frame holds is undefined. A pattern shows a program that counts on zeros, or on
 // what was there before.
 void PhysicalPool::poison(std::size_t first_page, std::size_t pages) {
+  static const std::vector<unsigned char> pattern(kPageSize, 0xcb);
   for (std::size_t page = first_page; page < first_page + pages; ++page) {
-    if (pages_[page] == Page::recycled) std::memset(view_ + page * kPageSize, 0xcb, kPageSize);
+    if (pages_[page] != Page::recycled) continue;
+    // Cannot fail but for want of memory, which the program would meet anyway.
+    if (pwrite(file_, pattern.data(), kPageSize, static_cast<off_t>(page * kPageSize)) < 0) return;
   }
 }
 

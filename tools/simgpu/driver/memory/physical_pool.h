@@ -24,8 +24,12 @@ struct Extent {
 
 struct Frame {
   ~Frame();
+  int file() const;  // of the pages
 
-  PhysicalPool* pool = nullptr;
+  PhysicalPool* pool = nullptr;  // null for another process's memory, whose file is own_file
+  int own_file = -1;
+  std::int64_t record = -1;  // in the file, once exported
+  int ipc_file = -1;         // what handles of cuIpcGetMemHandle lead others to
   std::vector<Extent> extents;
   std::size_t size = 0;
   CUmemAllocationProp properties{};
@@ -40,21 +44,29 @@ class PhysicalPool {
   // Null when the budget does not hold `size` more bytes.
   std::shared_ptr<Frame> allocate(std::size_t size);
 
-  std::size_t budget() const { return pages_.size() * kPageSize; }
+  std::size_t budget() const { return budget_pages_ * kPageSize; }
   std::size_t used() const { return used_pages_ * kPageSize; }
   std::size_t peak() const { return peak_pages_ * kPageSize; }
   int file() const { return file_; }
 
+  // Room for `size` bytes in the file beside the pages; its position.
+  std::int64_t add_record(std::size_t size);
+
  private:
   friend struct Frame;
-  enum class Page : std::uint8_t { fresh, used, recycled };
+  enum class Page : std::uint8_t { fresh, used, recycled, retired };
 
-  void release(const std::vector<Extent>& extents);
+  // Exported pages retire: others may use them still. Fresh ones take their place.
+  void release(const std::vector<Extent>& extents, bool exported);
+  bool is_free(std::size_t page) const {
+    return pages_[page] == Page::fresh || pages_[page] == Page::recycled;
+  }
   void poison(std::size_t first_page, std::size_t pages);
 
   int file_;
-  unsigned char* view_;  // the whole pool, for the driver's own writes
+  const std::size_t budget_pages_;
   std::vector<Page> pages_;
+  std::int64_t records_end_;
   std::size_t used_pages_ = 0, peak_pages_ = 0;
   unsigned long long next_id_ = 1;
 };

@@ -1,0 +1,419 @@
+// Instantiated graphs changed: by another graph, and node by node; and clones of graphs.
+#include <chrono>
+#include <thread>
+
+#include "on_device.h"
+
+using namespace conformance;
+
+namespace {
+
+class GraphUpdate : public OnDevice {
+ protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    memory_ = allocate(4096);
+    stream_ = make_stream();
+    graph_ = make_graph();
+  }
+  void TearDown() override {
+    if (exec_ != nullptr) cuGraphExecDestroy(exec_);
+    for (CUgraph graph : graphs_) cuGraphDestroy(graph);
+    OnDevice::TearDown();
+  }
+  CUgraph make_graph() {
+    CUgraph graph = nullptr;
+    EXPECT_EQ(cuGraphCreate(&graph, 0), CUDA_SUCCESS);
+    graphs_.push_back(graph);
+    return graph;
+  }
+  // The parameters of a node that fills the test's memory; they live in the fixture.
+  CUDA_KERNEL_NODE_PARAMS fill(unsigned value) {
+    value_ = value;
+    CUDA_KERNEL_NODE_PARAMS params{};
+    params.func = kernel("fill");
+    params.gridDimX = 4;
+    params.gridDimY = params.gridDimZ = 1;
+    params.blockDimX = 256;
+    params.blockDimY = params.blockDimZ = 1;
+    params.kernelParams = arguments_;
+    return params;
+  }
+  CUgraphNode add_fill(CUgraph graph, unsigned value, std::vector<CUgraphNode> after = {}) {
+    const CUDA_KERNEL_NODE_PARAMS params = fill(value);
+    CUgraphNode node = nullptr;
+    EXPECT_EQ(cuGraphAddKernelNode(&node, graph, after.data(), after.size(), &params),
+              CUDA_SUCCESS);
+    return node;
+  }
+  CUDA_MEMSET_NODE_PARAMS set(unsigned value, std::size_t width, std::size_t height = 1) const {
+    CUDA_MEMSET_NODE_PARAMS params{};
+    params.dst = memory_;
+    params.value = value;
+    params.elementSize = 4;
+    params.width = width;
+    params.height = height;
+    params.pitch = 256;
+    return params;
+  }
+  CUgraphNode add_set(CUgraph graph, const CUDA_MEMSET_NODE_PARAMS& params) {
+    CUgraphNode node = nullptr;
+    EXPECT_EQ(cuGraphAddMemsetNode(&node, graph, nullptr, 0, &params, context_), CUDA_SUCCESS);
+    return node;
+  }
+  void instantiate() { OK(cuGraphInstantiate(&exec_, graph_, 0)); }
+  Words run() {
+    EXPECT_EQ(cuGraphLaunch(exec_, stream_), CUDA_SUCCESS);
+    return read(memory_, 1024);
+  }
+
+  CUdeviceptr memory_ = 0;
+  CUstream stream_ = nullptr;
+  CUgraph graph_ = nullptr;
+  CUgraphExec exec_ = nullptr;
+  std::vector<CUgraph> graphs_;
+  unsigned value_ = 0, count_ = 1024;
+  void* arguments_[3] = {&memory_, &value_, &count_};
+};
+
+TEST_F(GraphUpdate, TakesTheParametersOfAnIdenticalGraph) {
+  // cuda.h, cuGraphExecUpdate: "Updates the node parameters in the instantiated graph … with the
+  // node parameters in a topologically identical graph"
+  add_fill(graph_, 5);
+  instantiate();
+  EXPECT_EQ(run(), Words(1024, 5u));
+  CUgraph other = make_graph();
+  add_fill(other, 6);
+  CUgraphExecUpdateResultInfo info{CU_GRAPH_EXEC_UPDATE_ERROR, nullptr, nullptr};
+  OK(cuGraphExecUpdate(exec_, other, &info));
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_SUCCESS);
+  EXPECT_EQ(run(), Words(1024, 6u));
+}
+
+TEST_F(GraphUpdate, IsNotSeenByLaunchesBefore) {
+  // cuda.h, cuGraphExecKernelNodeSetParams: "Already enqueued or running launches of hGraphExec are
+  // not affected by this call."
+  CUgraphNode node = add_fill(graph_, 5);
+  instantiate();
+  Blocker blocker(kernel("wait_for_flag"), stream_);
+  OK(blocker.launched());
+  OK(cuGraphLaunch(exec_, stream_));
+  const CUDA_KERNEL_NODE_PARAMS changed = fill(6);
+  OK(cuGraphExecKernelNodeSetParams(exec_, node, &changed));
+  blocker.release();
+  EXPECT_EQ(read(memory_, 1024), Words(1024, 5u));
+  EXPECT_EQ(run(), Words(1024, 6u));
+}
+
+TEST_F(GraphUpdate, RefusesAnotherCountOfNodes) {
+  // cuda.h, cuGraphExecUpdate: "The count of nodes directly in hGraphExec and hGraph differ, in
+  // which case resultInfo->errorNode is set to NULL." "It returns
+  // CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE if the graph update was not performed"
+  add_fill(graph_, 5);
+  instantiate();
+  CUgraph other = make_graph();
+  add_fill(other, 6, {add_fill(other, 6)});
+  CUgraphExecUpdateResultInfo info{};
+  EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  EXPECT_EQ(info.errorNode, nullptr);
+  EXPECT_EQ(run(), Words(1024, 5u));
+}
+
+TEST_F(GraphUpdate, RefusesOtherDependencies) {
+  // cuda.h: "A node in hGraph has a different number of dependencies than the node from hGraphExec
+  // it is paired with"
+  add_fill(graph_, 5);
+  add_fill(graph_, 5);
+  instantiate();
+  CUgraph other = make_graph();
+  add_fill(other, 6, {add_fill(other, 6)});
+  CUgraphExecUpdateResultInfo info{};
+  EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+}
+
+TEST_F(GraphUpdate, RefusesAnotherTypeOfNode) {
+  // cuda.h: "CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED if the type of a node changed, in which
+  // case hErrorNode_out is set to the node from hGraph."
+  add_fill(graph_, 5);
+  instantiate();
+  CUgraph other = make_graph();
+  CUgraphNode node = add_set(other, set(6, 1024));
+  CUgraphExecUpdateResultInfo info{};
+  EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);
+  EXPECT_EQ(info.errorNode, node);
+}
+
+TEST_F(GraphUpdate, RefusesOtherDimensionsOfA2DMemset) {
+  // cuda.h: "For 2d memsets, only address and assigned value may be updated."
+  add_set(graph_, set(5, 16, 2));
+  instantiate();
+  CUgraph other = make_graph();
+  CUgraphNode node = add_set(other, set(5, 16, 4));
+  CUgraphExecUpdateResultInfo info{};
+  EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED);
+  EXPECT_EQ(info.errorNode, node);
+}
+
+TEST_F(GraphUpdate, TheFirstVersionTellsTheSame) {
+  void* function = nullptr;
+  OK(cuGetProcAddress("cuGraphExecUpdate", &function, 10020, 0, nullptr));
+  const auto update =
+      reinterpret_cast<CUresult (*)(CUgraphExec, CUgraph, CUgraphNode*, CUgraphExecUpdateResult*)>(
+          function);
+  add_fill(graph_, 5);
+  instantiate();
+  CUgraph same = make_graph(), different = make_graph();
+  add_fill(same, 6);
+  CUgraphNode node = add_set(different, set(6, 1024)), error_node = nullptr;
+  CUgraphExecUpdateResult result{};
+  EXPECT_EQ(update(exec_, different, &error_node, &result), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(result, CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED);
+  EXPECT_EQ(error_node, node);
+  OK(update(exec_, same, &error_node, &result));
+  EXPECT_EQ(result, CU_GRAPH_EXEC_UPDATE_SUCCESS);
+  EXPECT_EQ(run(), Words(1024, 6u));
+}
+
+TEST_F(GraphUpdate, ReachesIntoChildGraphs) {
+  CUgraphNode node = nullptr;
+  CUgraph child = make_graph();
+  add_fill(child, 5);
+  OK(cuGraphAddChildGraphNode(&node, graph_, nullptr, 0, child));
+  instantiate();
+  CUgraph other = make_graph();
+  add_fill(other, 7);
+  OK(cuGraphExecChildGraphNodeSetParams(exec_, node, other));
+  EXPECT_EQ(run(), Words(1024, 7u));
+}
+
+TEST_F(GraphUpdate, MemsetNodesTakeValuesNotDimensions) {
+  // cuda.h, cuGraphExecMemsetNodeSetParams: "Both the value and pointer address may be updated."
+  // and "For 1d memsets, changes in height are explicitly rejected". "Zero sized operations are not
+  // supported."
+  CUgraphNode node = add_set(graph_, set(5, 1024));
+  instantiate();
+  CUDA_MEMSET_NODE_PARAMS changed = set(6, 1024);
+  OK(cuGraphExecMemsetNodeSetParams(exec_, node, &changed, context_));
+  EXPECT_EQ(run(), Words(1024, 6u));
+  changed = set(7, 16, 2);
+  EXPECT_EQ(cuGraphExecMemsetNodeSetParams(exec_, node, &changed, context_),
+            CUDA_ERROR_INVALID_VALUE);
+  changed = set(7, 0);
+  EXPECT_EQ(cuGraphExecMemsetNodeSetParams(exec_, node, &changed, context_),
+            CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST_F(GraphUpdate, CopyNodesMustBeOneDimensional) {
+  // cuda.h, cuGraphExecMemcpyNodeSetParams: "Returns CUDA_ERROR_INVALID_VALUE if … either the
+  // original or new memory operands are multidimensional."
+  const CUdeviceptr fives = allocate(4096), sixes = allocate(4096);
+  OK(cuMemsetD32(fives, 5, 1024));
+  OK(cuMemsetD32(sixes, 6, 1024));
+  OK(cuCtxSynchronize());
+  CUDA_MEMCPY3D copy{};
+  copy.srcMemoryType = copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+  copy.srcDevice = fives;
+  copy.dstDevice = memory_;
+  copy.WidthInBytes = 4096;
+  copy.Height = copy.Depth = 1;
+  CUgraphNode node = nullptr;
+  OK(cuGraphAddMemcpyNode(&node, graph_, nullptr, 0, &copy, context_));
+  instantiate();
+  EXPECT_EQ(run(), Words(1024, 5u));
+  copy.srcDevice = sixes;
+  OK(cuGraphExecMemcpyNodeSetParams(exec_, node, &copy, context_));
+  EXPECT_EQ(run(), Words(1024, 6u));
+  copy.WidthInBytes = copy.srcPitch = copy.dstPitch = 2048;
+  copy.Height = 2;
+  EXPECT_EQ(cuGraphExecMemcpyNodeSetParams(exec_, node, &copy, context_), CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST_F(GraphUpdate, HostNodesTakeAnotherFunction) {
+  int calls = 0;
+  CUDA_HOST_NODE_PARAMS params{[](void* data) { *static_cast<int*>(data) += 1; }, &calls};
+  CUgraphNode node = nullptr;
+  OK(cuGraphAddHostNode(&node, graph_, nullptr, 0, &params));
+  instantiate();
+  params.fn = [](void* data) { *static_cast<int*>(data) += 100; };
+  OK(cuGraphExecHostNodeSetParams(exec_, node, &params));
+  run();
+  EXPECT_EQ(calls, 100);
+}
+
+TEST_F(GraphUpdate, ADisabledNodeDoesNothing) {
+  // cuda.h, cuGraphNodeSetEnabled: "Disabled nodes are functionally equivalent to empty nodes until
+  // they are reenabled."
+  CUgraphNode first = add_fill(graph_, 5), second = add_fill(graph_, 6, {first});
+  instantiate();
+  OK(cuGraphNodeSetEnabled(exec_, second, 0));
+  unsigned enabled = 1;
+  OK(cuGraphNodeGetEnabled(exec_, second, &enabled));
+  EXPECT_EQ(enabled, 0u);
+  EXPECT_EQ(run(), Words(1024, 5u));
+  OK(cuGraphNodeSetEnabled(exec_, second, 1));
+  EXPECT_EQ(run(), Words(1024, 6u));
+}
+
+TEST_F(GraphUpdate, TemplatesTakeParametersForLaterInstantiation) {
+  CUgraphNode node = add_set(graph_, set(5, 1024));
+  const CUDA_MEMSET_NODE_PARAMS changed = set(9, 1024);
+  OK(cuGraphMemsetNodeSetParams(node, &changed));
+  instantiate();
+  EXPECT_EQ(run(), Words(1024, 9u));
+}
+
+TEST_F(GraphUpdate, ANodesCloneIsFoundInTheClone) {
+  // cuda.h, cuGraphNodeFindInClone: "returns the node in hClonedGraph corresponding to
+  // hOriginalNode in the original graph"
+  CUgraphNode first = add_fill(graph_, 5), second = add_fill(graph_, 6, {first}), found = nullptr;
+  CUgraph clone = nullptr;
+  OK(cuGraphClone(&clone, graph_));
+  graphs_.push_back(clone);
+  OK(cuGraphNodeFindInClone(&found, second, clone));
+  EXPECT_NE(found, second);
+  CUgraphNode before = nullptr, first_clone = nullptr;
+  OK(cuGraphNodeFindInClone(&first_clone, first, clone));
+  void* function = nullptr;
+  OK(cuGetProcAddress("cuGraphNodeGetDependencies", &function, 10000, 0, nullptr));
+  std::size_t count = 1;
+  OK(reinterpret_cast<CUresult (*)(CUgraphNode, CUgraphNode*, std::size_t*)>(function)(
+      found, &before, &count));
+  EXPECT_EQ(before, first_clone);
+  OK(cuGraphDestroyNode(found));
+  EXPECT_EQ(cuGraphNodeFindInClone(&found, second, clone), CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST_F(GraphUpdate, DestroyingOneInFlightLetsItRun) {
+  // cuda.h, cuGraphExecDestroy: "If the executable graph is in-flight, it will not be terminated,
+  // but rather freed asynchronously on completion."
+  add_fill(graph_, 5);
+  instantiate();
+  {
+    Blocker blocker(kernel("wait_for_flag"), stream_);
+    OK(blocker.launched());
+    OK(cuGraphLaunch(exec_, stream_));
+    OK(cuGraphExecDestroy(exec_));
+    exec_ = nullptr;
+  }
+  EXPECT_EQ(read(memory_, 1024), Words(1024, 5u));
+}
+
+TEST_F(GraphUpdate, ALaunchCapturedIsAChildGraph) {
+  add_fill(graph_, 5);
+  instantiate();
+  OK(cuStreamBeginCapture(stream_, CU_STREAM_CAPTURE_MODE_RELAXED));
+  OK(cuGraphLaunch(exec_, stream_));
+  CUgraph outer = nullptr;
+  OK(cuStreamEndCapture(stream_, &outer));
+  graphs_.push_back(outer);
+  CUgraphNode node = nullptr;
+  std::size_t count = 1;
+  OK(cuGraphGetNodes(outer, &node, &count));
+  CUgraphNodeType type{};
+  OK(cuGraphNodeGetType(node, &type));
+  EXPECT_EQ(type, CU_GRAPH_NODE_TYPE_GRAPH);
+  OK(cuGraphExecDestroy(exec_));
+  OK(cuGraphInstantiate(&exec_, outer, 0));
+  EXPECT_EQ(run(), Words(1024, 5u));
+}
+
+TEST_F(GraphUpdate, CaptureMayGoOnInAnExistingGraph) {
+  // cuda.h, cuStreamBeginCaptureToGraph: "Begin graph capture on hStream, placing new nodes into an
+  // existing graph." "dependencies: Dependencies of the first node captured in the stream."
+  CUgraphNode first = add_fill(graph_, 5);
+  add_fill(graph_, 5);  // leads nowhere, and was there before
+  OK(cuStreamBeginCaptureToGraph(stream_, graph_, &first, nullptr, 1,
+                                 CU_STREAM_CAPTURE_MODE_RELAXED));
+  OK(launch(kernel("fill"), 1024, stream_, memory_, 8u, 1024u));
+  // "The graph will not be instantiable until the user calls cuStreamEndCapture."
+  CUgraphExec early = nullptr;
+  EXPECT_NE(cuGraphInstantiate(&early, graph_, 0), CUDA_SUCCESS);
+  CUgraph captured = nullptr;
+  OK(cuStreamEndCapture(stream_, &captured));
+  EXPECT_EQ(captured, graph_);
+  std::size_t count = 0;
+  OK(cuGraphGetNodes(graph_, nullptr, &count));
+  EXPECT_EQ(count, 3u);
+  instantiate();
+}
+
+class GraphEvent : public GraphUpdate {
+ protected:
+  void SetUp() override {
+    GraphUpdate::SetUp();
+    OK(cuEventCreate(&event_, CU_EVENT_DISABLE_TIMING));
+  }
+  void TearDown() override {
+    GraphUpdate::TearDown();
+    cuEventDestroy(event_);
+  }
+  CUevent event_ = nullptr;
+};
+
+TEST_F(GraphEvent, ARecordNodeRecordsWhatItDependsOn) {
+  // cuda.h, cuGraphAddEventRecordNode: "Each launch of the graph will record event to capture
+  // execution of the node's dependencies."
+  CUgraphNode first = add_fill(graph_, 5), record = nullptr;
+  OK(cuGraphAddEventRecordNode(&record, graph_, &first, 1, event_));
+  CUevent given = nullptr;
+  OK(cuGraphEventRecordNodeGetEvent(record, &given));
+  EXPECT_EQ(given, event_);
+  instantiate();
+  CUstream other = make_stream();
+  Blocker blocker(kernel("wait_for_flag"), stream_);
+  OK(blocker.launched());
+  OK(cuGraphLaunch(exec_, stream_));
+  OK(cuStreamWaitEvent(other, event_, 0));
+  OK(launch(kernel("add_one"), 1024, other, memory_, 1024u));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(cuStreamQuery(other), CUDA_ERROR_NOT_READY);
+  blocker.release();
+  EXPECT_EQ(read(memory_, 1024), Words(1024, 6u));
+}
+
+TEST_F(GraphEvent, AWaitNodeWaitsForWorkOutsideTheGraph) {
+  // cuda.h, cuGraphAddEventWaitNode: "The graph node will wait for all work captured in event."
+  CUgraphNode wait = nullptr;
+  OK(cuGraphAddEventWaitNode(&wait, graph_, nullptr, 0, event_));
+  add_fill(graph_, 5, {wait});
+  instantiate();
+  CUstream other = make_stream();
+  OK(cuMemsetD32(memory_, 1, 1024));
+  OK(cuCtxSynchronize());
+  Blocker blocker(kernel("wait_for_flag"), other);
+  OK(blocker.launched());
+  OK(cuEventRecord(event_, other));
+  OK(cuGraphLaunch(exec_, stream_));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(cuStreamQuery(stream_), CUDA_ERROR_NOT_READY);
+  blocker.release();
+  EXPECT_EQ(read(memory_, 1024), Words(1024, 5u));
+}
+
+TEST_F(GraphEvent, CapturedAsExternalOnesBecomeNodes) {
+  // cuda.h, CU_EVENT_RECORD_EXTERNAL: "When using stream capture, create an event record node
+  // instead of the default behavior. This flag is invalid when used outside of capture."
+  EXPECT_EQ(cuEventRecordWithFlags(event_, stream_, CU_EVENT_RECORD_EXTERNAL),
+            CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(cuStreamWaitEvent(stream_, event_, CU_EVENT_WAIT_EXTERNAL), CUDA_ERROR_INVALID_VALUE);
+  OK(cuStreamBeginCapture(stream_, CU_STREAM_CAPTURE_MODE_RELAXED));
+  OK(cuStreamWaitEvent(stream_, event_, CU_EVENT_WAIT_EXTERNAL));
+  OK(cuEventRecordWithFlags(event_, stream_, CU_EVENT_RECORD_EXTERNAL));
+  CUgraph captured = nullptr;
+  OK(cuStreamEndCapture(stream_, &captured));
+  graphs_.push_back(captured);
+  CUgraphNode nodes[2]{};
+  std::size_t count = 2;
+  OK(cuGraphGetNodes(captured, nodes, &count));
+  CUgraphNodeType types[2]{};
+  OK(cuGraphNodeGetType(nodes[0], &types[0]));
+  OK(cuGraphNodeGetType(nodes[1], &types[1]));
+  EXPECT_EQ(types[0] == CU_GRAPH_NODE_TYPE_WAIT_EVENT ? types[1] : types[0],
+            CU_GRAPH_NODE_TYPE_EVENT_RECORD);
+}
+
+}  // namespace

@@ -1,0 +1,115 @@
+// Every row of symbols.def: its hook is what a program gets by each route, and what it forwards
+// goes to the function of its own name, with the caller's arguments, and comes back with that
+// function's answer. Run with libvhbm.so preloaded and recording_driver linked before the driver.
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <utility>
+
+#include "loaded_functions.h"
+#include "recording_driver.h"
+
+namespace {
+
+// A hook called with what its parameters can hold of given words.
+class Call {
+ public:
+  template <typename... P>
+  Call(CUresult(CUDAAPI* hook)(P...), bool with_zeros) {
+    (sizes_.push_back(sizeof(P)), ...);
+    for (std::size_t i = 0; i < sizeof...(P); ++i) {
+      passed_.push_back(with_zeros ? 0 : 0x0101010101010101 * (i + 1));
+    }
+    (void)take_recorded_call();
+    answer_ = call(hook, std::index_sequence_for<P...>{});
+    recorded_ = take_recorded_call();
+  }
+
+  void expect_forwarded_to(const std::string& symbol, int line) const {
+    ASSERT_NE(recorded_.function, nullptr) << symbol << " forwards to nobody";
+    EXPECT_EQ(recorded_.function, symbol);
+    EXPECT_EQ(static_cast<int>(answer_), recorded_error(line)) << symbol;
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      EXPECT_EQ(std::memcmp(&recorded_.arguments[i], &passed_[i], sizes_[i]), 0)
+          << symbol << ": argument " << i << " is not the caller's";
+    }
+  }
+
+ private:
+  template <typename P>
+  static P as(Word word) {
+    static_assert(sizeof(P) <= sizeof word);
+    P value;
+    std::memcpy(&value, &word, sizeof value);
+    return value;
+  }
+  template <typename... P, std::size_t... i>
+  CUresult call(CUresult(CUDAAPI* hook)(P...), std::index_sequence<i...>) const {
+    return hook(as<P>(passed_[i])...);
+  }
+
+  std::vector<std::size_t> sizes_;
+  std::vector<Word> passed_;
+  CUresult answer_ = CUDA_SUCCESS;
+  RecordedCall recorded_;
+};
+
+void expect_each_forwards(bool with_zeros) {
+  int called = 0;
+#define HOOK(group, need, name, symbol)                               \
+  Call(&::symbol, with_zeros).expect_forwarded_to(#symbol, __LINE__); \
+  ++called;
+#include "interpose/symbols.def"
+#undef HOOK
+  EXPECT_EQ(called, static_cast<int>(hooked_symbols().size()));
+  std::printf("%d hooks called\n", called);
+}
+
+template <typename Function>
+Function drivers_own(const char* symbol, Function) {
+  return reinterpret_cast<Function>(defined_in("libcuda.so.1", symbol));
+}
+
+void expect_given_by_each_route(void* driver, const char* name, void* hook) {
+  EXPECT_EQ(owner_of(hook).file, "libvhbm.so") << name;
+  EXPECT_EQ(owner_of(hook).symbol, name);
+  EXPECT_NE(defined_in("librecording_driver.so", name), nullptr) << name;
+  EXPECT_EQ(dlsym(driver, name), hook) << name;
+  let_recording_driver_give(name);
+  void *given = nullptr, *given_by_older = nullptr;
+  EXPECT_EQ(cuGetProcAddress_v2(name, &given, 0, 0, nullptr), CUDA_SUCCESS) << name;
+  EXPECT_EQ(given, hook) << name;
+  EXPECT_EQ(cuGetProcAddress(name, &given_by_older, 0, 0), CUDA_SUCCESS) << name;
+  EXPECT_EQ(given_by_older, hook) << name;
+  let_recording_driver_give(nullptr);
+}
+
+TEST(EveryRow, IsTheHookByEachRoute) {
+  void* driver = dlopen("librecording_driver.so", RTLD_NOLOAD | RTLD_LAZY);
+  ASSERT_NE(driver, nullptr);
+#define HOOK(group, need, name, symbol) \
+  expect_given_by_each_route(driver, #symbol, reinterpret_cast<void*>(&::symbol));
+#include "interpose/symbols.def"
+#undef HOOK
+}
+
+TEST(EveryRow, ForwardsToItsOwnFunctionBeforeTheRuntimeStarts) {
+  expect_each_forwards(false);
+}
+
+TEST(EveryRow, ForwardsToItsOwnFunctionWhileTheRuntimeRuns) {
+  CUdevice device = 0;
+  CUcontext context = nullptr;
+  ASSERT_EQ(drivers_own("cuInit", &cuInit)(0), CUDA_SUCCESS);
+  ASSERT_EQ(drivers_own("cuDevicePrimaryCtxRetain", &cuDevicePrimaryCtxRetain)(&context, device),
+            CUDA_SUCCESS);
+  ASSERT_EQ(drivers_own("cuCtxSetCurrent", &cuCtxSetCurrent)(context), CUDA_SUCCESS);
+  CUdeviceptr region = 0;
+  ASSERT_EQ(cuMemAlloc_v2(&region, 4 << 20), CUDA_SUCCESS) << "the runtime did not start";
+  // What its pointers point to is looked at now, so there is nothing behind them.
+  expect_each_forwards(true);
+  EXPECT_EQ(cuMemFree_v2(region), CUDA_SUCCESS);
+}
+
+}  // namespace

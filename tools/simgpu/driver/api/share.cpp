@@ -1,0 +1,86 @@
+// Memory shared between processes: file descriptors of physical memory, and the older handles of
+// what cuMemAlloc gave.
+#include <unistd.h>
+
+#include <cstring>
+
+#include "lifecycle.h"
+#include "memory/shared_frame.h"
+
+using namespace simgpu;
+
+extern "C" {
+
+CUresult cuMemExportToShareableHandle(void* out, CUmemGenericAllocationHandle handle,
+                                      CUmemAllocationHandleType type, unsigned long long flags) {
+  SIMGPU_CALL(driver);
+  const auto it = m.frames.find(handle);
+  if (out == nullptr || it == m.frames.end() || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return CUDA_ERROR_NOT_SUPPORTED;
+  // Memory of another process is that process's to export.
+  Frame& frame = *it->second;
+  if ((frame.properties.requestedHandleTypes & type) == 0 || frame.pool == nullptr)
+    return CUDA_ERROR_INVALID_VALUE;
+  const int file = export_frame(frame);
+  if (file < 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  std::memcpy(out, &file, sizeof file);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* out, void* os_handle,
+                                        CUmemAllocationHandleType type) {
+  SIMGPU_CALL(driver);
+  if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) return CUDA_ERROR_NOT_SUPPORTED;
+  const int file = static_cast<int>(reinterpret_cast<std::intptr_t>(os_handle));
+  auto frame = import_frame(file, record_of(file));
+  if (frame == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  frame->handles = 1;
+  *out = reinterpret_cast<CUmemGenericAllocationHandle>(frame.get());
+  m.frames[*out] = std::move(frame);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuIpcGetMemHandle(CUipcMemHandle* out, CUdeviceptr address) {
+  SIMGPU_CALL(context);
+  const Native native = m.find_native(address);
+  if (out == nullptr || native.allocation == nullptr || native.base != address ||
+      native.pool != nullptr || native.imported) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  AddressSpace::Range range{};
+  Frame& frame = *m.space.find_mapping(address, &range)->frame;
+  if (frame.ipc_file < 0) frame.ipc_file = export_frame(frame);
+  if (frame.ipc_file < 0) return CUDA_ERROR_OUT_OF_MEMORY;
+  IpcMemory memory{};
+  std::memcpy(memory.magic, kIpcMagic, sizeof kIpcMagic);
+  memory.process = getpid();
+  memory.file = frame.ipc_file;
+  memory.record = frame.record;
+  memory.offset = address - range.begin;
+  memory.size = native.allocation->size;
+  std::memset(out, 0, sizeof *out);
+  std::memcpy(out, &memory, sizeof memory);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* out, CUipcMemHandle handle, unsigned flags) {
+  SIMGPU_CALL(context);
+  if (out == nullptr || flags != CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS)
+    return CUDA_ERROR_INVALID_VALUE;
+  return m.imports.open(handle, &call.context(), call.context().device->ordinal, out);
+}
+
+CUresult cuIpcOpenMemHandle(CUdeviceptr* out, CUipcMemHandle handle, unsigned flags) {
+  return cuIpcOpenMemHandle_v2(out, handle, flags);
+}
+
+CUresult cuIpcCloseMemHandle(CUdeviceptr address) {
+  SIMGPU_CALL(context);
+  CUdeviceptr base = 0;
+  const Allocation* allocation = m.imports.find(address, &base);
+  if (allocation == nullptr || base != address) return CUDA_ERROR_INVALID_VALUE;
+  allocation->context->synchronize(call.lock());  // as cuMemFree: what is in flight may use it
+  return m.imports.close(address);
+}
+}
