@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "runtime/nearest_word.h"
 #include "runtime/option_forms.h"
 #include "runtime/option_table.h"
 #include "runtime/toml_document.h"
+#include "runtime/words.h"
 
 namespace vhbm {
 namespace {
@@ -196,7 +196,7 @@ std::vector<std::string> read_config_text(const std::string& text, const std::st
   Reader reader(path, words, options);
   const TomlParse parse = parse_toml(text);
   if (parse.error) {
-    reader.refuse(parse.error->line, "this is no TOML: " + parse.error->text);
+    reader.refuse(parse.error->line, parse.error->text);
   } else {
     reader.take(parse.document);
   }

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <charconv>
 
+#include "runtime/words.h"
+
 namespace vhbm {
 namespace {
 
@@ -35,14 +37,6 @@ constexpr Unit units[] = {{"TiB", 40}, {"GiB", 30}, {"MiB", 20}, {"KiB", 10}, {"
                           {"T", 40},   {"G", 30},   {"M", 20},   {"K", 10},   {"", 0}};
 
 }  // namespace
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())))
-    text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
-    text.remove_suffix(1);
-  return text;
-}
 
 std::optional<Size> parse_size(std::string_view text) {
   text = trimmed(text);

@@ -38,6 +38,4 @@ FORM(Text, "text", true, "any text")
 FORM(LogLevel, "word", true, "trace, debug, info, warn, error or off")
 #undef FORM
 
-[[nodiscard]] std::string_view trimmed(std::string_view text);
-
 }  // namespace vhbm

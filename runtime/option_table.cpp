@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "runtime/nearest_word.h"
 #include "runtime/option_forms.h"
+#include "runtime/words.h"
 
 namespace vhbm {
 namespace {

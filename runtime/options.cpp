@@ -8,6 +8,7 @@
 #include "runtime/option_forms.h"
 #include "runtime/option_table.h"
 #include "runtime/toml_document.h"
+#include "runtime/words.h"
 
 namespace vhbm {
 namespace {

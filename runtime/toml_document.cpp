@@ -5,14 +5,34 @@
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 1
 #define TOML_ENABLE_FORMATTERS 0
+#define TOML_MAX_NESTED_VALUES 8
+// What toml++ asserts, malformed text does break; its code behind that then says what is wrong.
+#define TOML_ASSERT(condition) static_assert(true)
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
 #include <sstream>
 
+#include "runtime/toml_screen.h"
+#include "runtime/words.h"
+
 namespace vhbm {
 namespace {
+
+// The same text as far as it is well-formed or not: where a letter may stand, a ? may.
+std::string in_ascii(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (!is_ascii(c)) c = '?';
+  }
+  return result;
+}
+
+toml::table parse(std::string_view text) {
+  if (!std::all_of(text.begin(), text.end(), is_ascii)) (void)toml::parse(in_ascii(text));
+  return toml::parse(text);
+}
 
 std::size_t line_of(const toml::source_region& region) {
   return region.begin.line;
@@ -86,6 +106,34 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+bool is_toml(const std::string& text) {
+  try {
+    (void)parse(text);
+    return true;
+  } catch (const toml::parse_error&) {
+    return false;
+  }
+}
+
+std::string_view line_at(std::string_view text, std::size_t line) {
+  for (; line > 1 && text.find('\n') != text.npos; --line) text.remove_prefix(text.find('\n') + 1);
+  return text.substr(0, text.find('\n'));
+}
+
+// What most go wrong in is text without quotes: hbm_limit = 8GiB. Such a line as it was meant.
+std::optional<std::string> missing_quotes(std::string_view line) {
+  constexpr std::size_t longest = 100;
+  line = trimmed(line.substr(0, line.find('#')));
+  const std::size_t equals = line.find('=');
+  if (equals == line.npos || line.size() > longest) return std::nullopt;
+  const std::string key(trimmed(line.substr(0, equals)));
+  const std::string value(trimmed(line.substr(equals + 1)));
+  const std::string meant = key + " = \"" + value + "\"";
+  if (value.empty() || value.find_first_of("\"'[]{}") != value.npos) return std::nullopt;
+  if (is_toml("key = " + value) || !is_toml(meant)) return std::nullopt;
+  return one_line(line) + " cannot be understood: did you mean " + meant + "?";
+}
+
 }  // namespace
 
 std::string shown(std::string_view text) {
@@ -113,15 +161,22 @@ std::string shown(std::string_view text) {
 }
 
 TomlParse parse_toml(std::string_view text) {
-  TomlParse parse;
+  TomlParse result;
+  constexpr std::string_view mark = "\xef\xbb\xbf";  // some editors begin UTF-8 with it
+  if (text.starts_with(mark)) text.remove_prefix(mark.size());
+  result.error = screen_toml(text);
+  if (result.error) return result;
   try {
-    parse.document = document_of(toml::parse(text));
+    result.document = document_of(parse(text));
   } catch (const toml::parse_error& error) {
-    parse.error = TomlError{line_of(error.source()), one_line(error.description())};
+    const std::size_t line = line_of(error.source());
+    const auto meant = missing_quotes(line_at(text, line));
+    result.error =
+        TomlError{line, meant ? *meant : "cannot be understood: " + one_line(error.description())};
   } catch (const std::exception& error) {
-    parse.error = TomlError{0, one_line(error.what())};
+    result.error = TomlError{0, "cannot be understood: " + one_line(error.what())};
   }
-  return parse;
+  return result;
 }
 
 }  // namespace vhbm

@@ -35,10 +35,11 @@ struct TomlDocument {
 
 struct TomlError {
   std::size_t line = 0;
-  std::string text;
+  std::string text;  // a whole sentence
 };
 
-// The document, or what is wrong with the first line that is no TOML.
+// The document, or what is wrong with the first line that is no TOML, or is more of it than a
+// configuration has.
 struct TomlParse {
   TomlDocument document;
   std::optional<TomlError> error;

@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "policies/policy.h"
-#include "runtime/nearest_word.h"
 #include "runtime/option_table.h"
+#include "runtime/words.h"
 
 namespace vhbm::cli {
 

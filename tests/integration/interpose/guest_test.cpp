@@ -84,7 +84,7 @@ TEST_F(Guest, SaysWhichOptionIsWrongAndRunsNatively) {
 }
 
 TEST_F(Guest, SaysWhatIsWrongWithItsFileAndRunsNatively) {
-  const std::string file = testing::TempDir() + "vhbm-guest-test.toml";
+  const std::string file = state + ".toml";
   std::ofstream(file) << "log = \"info\"\nhbm_limit = \"8 gigs\"\n";
   const std::string named = "VHBM_CONFIG=" + file + " ";
   expect_one_line_and_a_native_run(
@@ -102,8 +102,18 @@ TEST_F(Guest, SaysWhatIsWrongWithItsFileAndRunsNatively) {
   expect_one_line_and_a_native_run(named, file + ": cannot be read: No such file or directory");
 }
 
+TEST_F(Guest, IsInertWhenItsFileSaysSo) {
+  const std::string file = state + ".toml";
+  std::ofstream(file) << "disable = true\n";
+  const CommandResult guest =
+      shell(on_gpu + "VHBM_CONFIG=" + file + " SIMGPU_HBM=32MiB " + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 2) << guest.output;
+  EXPECT_FALSE(std::filesystem::exists(state));
+  std::filesystem::remove(file);
+}
+
 TEST_F(Guest, TakesItsLimitFromItsFile) {
-  const std::string file = testing::TempDir() + "vhbm-guest-test.limit.toml";
+  const std::string file = state + ".toml";
   const std::string without_limit =
       preloaded + "LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=256MiB VHBM_CONFIG=" + file + " ";
   // Too little for the program in HBM and host memory together, so the limits are seen at work.

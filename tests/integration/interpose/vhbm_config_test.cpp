@@ -13,8 +13,16 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Nothing of whoever runs the tests.
-const std::string vhbm = "env -u VHBM_CONFIG -u VHBM_DISABLE " VHBM_COMMAND " ";
+// A sanitizer has to be there when a program that knows nothing of it loads the library.
+const std::string sanitizer = *SANITIZER_LIBRARY == '\0'
+                                  ? ""
+                                  : "LD_PRELOAD=" SANITIZER_LIBRARY
+                                    " ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 ";
+// Nothing of the environment of whoever runs the tests but what a test adds.
+std::string vhbm_with(const std::string& variables) {
+  return "env -u VHBM_CONFIG -u VHBM_DISABLE " + sanitizer + variables + " " VHBM_COMMAND " ";
+}
+const std::string vhbm = vhbm_with("");
 
 class Config : public ::testing::Test {
  protected:
@@ -32,7 +40,7 @@ TEST_F(Config, CheckAcceptsAGoodFile) {
       shell(vhbm + "config check " + write("hbm_limit = \"8GiB\"\n") + " 2>&1");
   EXPECT_EQ(good.exit_code, 0);
   EXPECT_EQ(good.output, file_ + ": ok\n");
-  EXPECT_EQ(shell("VHBM_CONFIG=" + file_ + " " VHBM_COMMAND " config check 2>&1").output,
+  EXPECT_EQ(shell(vhbm_with("VHBM_CONFIG=" + file_) + "config check 2>&1").output,
             file_ + ": ok\n");
 }
 
@@ -51,7 +59,7 @@ TEST_F(Config, CheckTellsEveryRefusalOnALineOfItsOwn) {
 
 TEST_F(Config, ShowTellsEachValueAndItsOrigin) {
   write("hbm_limit = \"8GiB\"\nhost_limit = 4096\n[[tag]]\nis = \"kv\"\nmin_size = \"1GiB\"\n");
-  const std::string show = "VHBM_HOST_LIMIT=75% " + vhbm + "config show --config " + file_ + " ";
+  const std::string show = vhbm_with("VHBM_HOST_LIMIT=75%") + "config show --config " + file_ + " ";
   const Json shown = Json::parse(shell(show + "--json").output, nullptr, false);
   ASSERT_TRUE(shown.is_object());
   const Json expected_limit = {{"value", "8GiB"}, {"origin", "file"}, {"place", file_ + ":1"}};
@@ -73,7 +81,7 @@ TEST_F(Config, ShowTellsEachValueAndItsOrigin) {
   }
   EXPECT_EQ(text.find('\033'), std::string::npos) << "colour, though this is no terminal";
   EXPECT_EQ(shell(vhbm + "config show --config " + write(broken_) + " 2>&1").exit_code, 1);
-  EXPECT_EQ(shell("VHBM_HBM_LIMIT=plenty " + vhbm + "config show 2>&1").exit_code, 1);
+  EXPECT_EQ(shell(vhbm_with("VHBM_HBM_LIMIT=plenty") + "config show 2>&1").exit_code, 1);
 }
 
 TEST_F(Config, OptionsAreListedInFull) {
@@ -110,11 +118,10 @@ TEST_F(Config, RunStartsNothingWithABrokenFile) {
   EXPECT_EQ(given.exit_code, 64);
   EXPECT_EQ(given.output.find("ran\n"), std::string::npos);
   EXPECT_NE(given.output.find(file_ + ":3: hbm_limit"), std::string::npos) << given.output;
-  const CommandResult inherited =
-      shell("VHBM_CONFIG=" + file_ + " " VHBM_COMMAND " run -- echo ran 2>&1");
+  const CommandResult inherited = shell(vhbm_with("VHBM_CONFIG=" + file_) + "run -- echo ran 2>&1");
   EXPECT_EQ(inherited.exit_code, 64);
   const CommandResult disabled =
-      shell("VHBM_DISABLE=1 VHBM_CONFIG=" + file_ + " " VHBM_COMMAND " run -- echo ran 2>&1");
+      shell(vhbm_with("VHBM_DISABLE=1 VHBM_CONFIG=" + file_) + "run -- echo ran 2>&1");
   EXPECT_EQ(disabled.output, "ran\n");
 }
 

@@ -161,15 +161,54 @@ TEST_F(ConfigFile, SuggestsTheOptionThatWasMeant) {
 
 TEST_F(ConfigFile, IsRefusedAtTheLineThatIsNoToml) {
   for (const auto& [text, line] : std::map<std::string, std::string>{
-           {"log = \"info\"\nhbm_limit = 8GiB\n", ":2: this is no TOML: "},
-           {"hbm_limit: 8\n", ":1: this is no TOML: "},
-           {"\n\nlog = \"info\nhbm_limit = 1", ":3: this is no TOML: "},
-           {"log = \"info\"\nlog = \"warn\"\n", ":2: this is no TOML: "},
-           {"log = \"\xff\"\n", ":1: this is no TOML: "}}) {
+           {"log = \"info\"\nhbm_limit = [8GiB]\n", ":2: cannot be understood: "},
+           {"hbm_limit: 8\n", ":1: cannot be understood: "},
+           {"\n\nlog = \"info\nhbm_limit = 1", ":3: cannot be understood: "},
+           {"log = \"info\"\nlog = \"warn\"\n", ":2: cannot be understood: "},
+           {"log = \"\xff\"\n", ":1: cannot be understood: "}}) {
     const std::string message = refusal(text);
     EXPECT_EQ(message.substr(0, line.size()), line) << text << message;
     EXPECT_GT(message.size(), line.size() + 10) << message;
   }
+}
+
+TEST_F(ConfigFile, SuggestsTheQuotesThatAreMissing) {
+  EXPECT_EQ(refusal("log = 'info'\n  hbm_limit = 8GiB # of 80"),
+            ":2: hbm_limit = 8GiB cannot be understood: did you mean hbm_limit = \"8GiB\"?");
+  EXPECT_EQ(
+      refusal("state_dir = /run/vhbm"),
+      ":1: state_dir = /run/vhbm cannot be understood: did you mean state_dir = \"/run/vhbm\"?");
+  EXPECT_EQ(refusal("log = 1\nlog = 2").find("did you mean"), std::string::npos);
+  EXPECT_EQ(refusal("log =").find("did you mean"), std::string::npos);
+}
+
+TEST_F(ConfigFile, IsRefusedHoweverDeepItNests) {
+  const auto repeated = [](const std::string& part, int times) {
+    std::string text;
+    for (int i = 0; i < times; ++i) text += part;
+    return text;
+  };
+  for (const std::string& text :
+       {repeated("a.", 200'000) + "a = 1", std::string("[") + repeated("a . ", 100'000) + "a]",
+        std::string("log = ") + repeated("[", 200'000) + repeated("]", 200'000),
+        std::string("log = ") + repeated("{a=", 100'000) + "1" + repeated("}", 100'000)}) {
+    EXPECT_EQ(refusal(text).substr(0, 26), ":1: cannot be understood: ");
+  }
+  EXPECT_TRUE(load({{"VHBM_CONFIG", write("# " + std::string(500, '.') + " limits\n")}}).ok());
+}
+
+TEST_F(ConfigFile, MayHaveAnyLetterInTextAndComments) {
+  const auto options = load({{"VHBM_CONFIG", write("\xef\xbb\xbf# größer als nötig: 'so \"\r\n"
+                                                   "state_dir = \"/tmp/größe\" # é\r\n"
+                                                   "log = 'info'\n")}});
+  ASSERT_TRUE(options.ok()) << options.status().message();
+  EXPECT_EQ(options->state_dir, "/tmp/größe");
+  EXPECT_EQ(options->log, LogLevel::info);
+  EXPECT_EQ(refusal("\"größe\" = 1").substr(0, 14), ":1: option \"gr");
+  EXPECT_EQ(refusal("log = 'info'\n\n größe = 1").substr(0, 26), ":3: cannot be understood: ");
+  EXPECT_EQ(refusal("log = 'info'\u2003").substr(0, 26), ":1: cannot be understood: ");
+  EXPECT_EQ(refusal("log = \"\"\"\\ \n \u00e9a\"\"\""),
+            ":2: cannot be understood: a continued line begins with a letter beyond ASCII");
 }
 
 TEST_F(ConfigFile, IsRefusedWhereItCannotBeRead) {
@@ -183,7 +222,7 @@ TEST_F(ConfigFile, IsRefusedWhereItCannotBeRead) {
 }
 
 TEST_F(ConfigFile, ShowsWhatIsWrongOnOneLineHoweverItIsWritten) {
-  EXPECT_EQ(refusal("report = \"\"\"\none\ntwo\\u0007\"\"\""),
+  EXPECT_EQ(refusal("report = \"one\\ntwo\\u0007\""),
             ":1: report = \"one\\ntwo\\u0007\" is not accepted: expected physical or virtual");
   const std::string message = refusal("hbm_limit = \"" + std::string(5000, 'x') + "\"");
   EXPECT_LT(message.size(), 250u);
@@ -317,7 +356,10 @@ TEST_F(ConfigFile, IsNeverTheEndOfTheProcess) {
     for (std::size_t changes = 1 + below(6); changes != 0 && !text.empty(); --changes) {
       const std::size_t at = below(text.size());
       static constexpr std::string_view telling = "[]{}\"'=.,\n\r#\\u0-_+eTZ:\t ";
-      switch (below(5)) {
+      static constexpr const char* odd[] = {
+          "\u00e9", "\u2003", "\u2028",     "\xff",      "\"\"\"",  "'''", "1979-05-27T07:32:00.5Z",
+          "-inf",   "1e99",   "[1, [2.5]]", "{a.b = 1}", "\\u00e9", "\r\n"};
+      switch (below(6)) {
         case 0:
           text[at] = static_cast<char>(below(256));
           break;
@@ -332,6 +374,9 @@ TEST_F(ConfigFile, IsNeverTheEndOfTheProcess) {
           break;
         case 4:
           text.insert(at, std::string(below(400), telling[below(telling.size())]));
+          break;
+        case 5:
+          text.insert(at, odd[below(std::size(odd))]);
           break;
       }
     }

@@ -1,4 +1,4 @@
-// Which known word a misspelt one was probably meant to be.
+// Words as users write them and as messages tell them.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,9 @@
 #include <string_view>
 
 namespace vhbm {
+
+// Without the white space around it.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
 
 // The known word that the fewest changes of a letter lead to; nullopt when none is close enough to
 // be worth a suggestion.

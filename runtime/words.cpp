@@ -1,8 +1,9 @@
 // The distance between words is Levenshtein's: letters put in, left out or exchanged, one row of
 // its table at a time.
-#include "runtime/nearest_word.h"
+#include "runtime/words.h"
 
 #include <algorithm>
+#include <cctype>
 #include <vector>
 
 namespace vhbm {
@@ -24,6 +25,14 @@ std::size_t distance(std::string_view from, std::string_view to) {
 }
 
 }  // namespace
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())))
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
+    text.remove_suffix(1);
+  return text;
+}
 
 std::optional<std::string> nearest_word(std::string_view word, std::span<const std::string> known) {
   std::optional<std::string> nearest;
