@@ -108,6 +108,8 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   recorder_ = nullptr;
   for (const auto& stream : ending)
     machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
+  peers.clear();
+  for (Context* other : machine()->live_contexts()) other->peers.erase(this);
   device->heap.release_all(this);
   machine()->imports.close_all(this);
 }

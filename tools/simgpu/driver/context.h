@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -57,6 +58,7 @@ class Context {
       false};  // kernels that spin shall end: the context is being destroyed
   const unsigned long long id;
   std::shared_ptr<Stream> legacy;
+  std::set<Context*> peers;                      // whose memory this one was given access to
   std::vector<std::shared_ptr<Stream>> streams;  // with legacy; ended ones leave when noticed
 
  private:
