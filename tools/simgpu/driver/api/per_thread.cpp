@@ -138,6 +138,11 @@ PER_THREAD(cuStreamGetPriority, _ptsz, (CUstream a, int* b), (a, b))
 PER_THREAD(cuStreamIsCapturing, _ptsz, (CUstream a, CUstreamCaptureStatus* b), (a, b))
 PER_THREAD(cuStreamQuery, _ptsz, (CUstream a), (a))
 PER_THREAD(cuStreamSynchronize, _ptsz, (CUstream a), (a))
+PER_THREAD(cuStreamUpdateCaptureDependencies, _ptsz,
+           (CUstream a, CUgraphNode* b, size_t c, unsigned d), (a, b, c, d))
+PER_THREAD(cuStreamUpdateCaptureDependencies_v2, _ptsz,
+           (CUstream a, CUgraphNode* b, const CUgraphEdgeData* c, size_t d, unsigned e),
+           (a, b, c, d, e))
 PER_THREAD(cuStreamWaitEvent, _ptsz, (CUstream a, CUevent b, unsigned c), (a, b, c))
 PER_THREAD(cuStreamWaitValue32, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint32_t c, unsigned d),
            (a, b, c, d))
