@@ -1,4 +1,5 @@
 // Two devices: access of one to the other's memory, and copies between them.
+#include "conformance_kernels.h"
 #include "virtual_memory.h"
 
 using namespace conformance;
@@ -134,6 +135,75 @@ TEST_F(Peer, MappedMemoryGivesAccessDeviceByDevice) {
   OK(cuMemSetAccess(address, unit_, access, 2));
   OK(cuMemGetAccess(&flags, &access[1].location, address));
   EXPECT_EQ(flags, static_cast<unsigned long long>(CU_MEM_ACCESS_FLAGS_PROT_READWRITE));
+}
+
+TEST_F(Peer, MemoryWithoutAccessIsNotReached) {
+  EXPECT_TRUE(passes_alone("UnreachablePeerMemory"));
+}
+TEST_F(Peer, MappedMemoryWithoutAccessIsNotReached) {
+  EXPECT_TRUE(passes_alone("UnreachableMappedMemory"));
+}
+TEST_F(Peer, MemoryIsNotReachedAfterAccessWasDisabled) {
+  EXPECT_TRUE(passes_alone("PeerMemoryNoLonger"));
+}
+
+TEST_F(Peer, KernelsOfTwoDevicesWorkTogether) {
+  // One waits for what the other writes, each in memory of its own device.
+  const CUdeviceptr here = allocate(4096), there = allocate_on_peer(4096);
+  CUmodule module = nullptr;
+  CUfunction fill = nullptr;
+  OK(cuCtxSetCurrent(peer_context_));
+  OK(gpu_image::load(conformance_kernels_images(), &module));
+  OK(cuModuleGetFunction(&fill, module, "fill"));
+  OK(cuCtxSetCurrent(context_));
+  {
+    CUstream stream = make_stream();
+    Blocker blocker(kernel("wait_for_flag"), stream);
+    OK(blocker.launched());
+    OK(launch(kernel("fill"), 1024, stream, here, 1u, 1024u));
+    OK(cuCtxSetCurrent(peer_context_));
+    OK(launch(fill, 1024, nullptr, there, 2u, 1024u));
+    EXPECT_EQ(cuCtxSynchronize(), CUDA_SUCCESS);
+    OK(cuCtxSetCurrent(context_));
+  }
+  EXPECT_EQ(read(here, 1024), Words(1024, 1u));
+  EXPECT_EQ(read(there, 1024), Words(1024, 2u));
+  OK(cuCtxSetCurrent(peer_context_));
+  OK(cuModuleUnload(module));
+  OK(cuCtxSetCurrent(context_));
+}
+
+// CUDA_ERROR_ILLEGAL_ADDRESS, cuda.h: "While executing a kernel, the device encountered a load or
+// store instruction on an invalid memory address."
+class PeerAlone : public Peer {
+ protected:
+  CUresult fill(CUdeviceptr address) {
+    EXPECT_EQ(launch(kernel("fill"), 1024, nullptr, address, 1u, 1024u), CUDA_SUCCESS);
+    return cuCtxSynchronize();
+  }
+  // The context is lost: nothing of it can be given back.
+  void TearDown() override {}
+};
+
+TEST_F(PeerAlone, DISABLED_UnreachablePeerMemory) {
+  EXPECT_EQ(fill(allocate_on_peer(8 * kMiB)), CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
+TEST_F(PeerAlone, DISABLED_UnreachableMappedMemory) {
+  const CUdeviceptr address = reserve(1);
+  map(address, create(1), 1);
+  const CUmemAccessDesc access{{CU_MEM_LOCATION_TYPE_DEVICE, peer_},
+                               CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  OK(cuMemSetAccess(address, unit_, &access, 1));
+  EXPECT_EQ(fill(address), CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
+TEST_F(PeerAlone, DISABLED_PeerMemoryNoLonger) {
+  const CUdeviceptr memory = allocate_on_peer(8 * kMiB);
+  OK(cuCtxEnablePeerAccess(peer_context_, 0));
+  EXPECT_EQ(fill(memory), CUDA_SUCCESS);
+  OK(cuCtxDisablePeerAccess(peer_context_));
+  EXPECT_EQ(fill(memory), CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ class Context {
   void destroy(std::unique_lock<std::mutex>& lock);
   void revive();
 
+  // Ends this one's access to the peer's memory; to its device's, where it was the last.
+  void forget_peer(Context* peer);
+
   void fail(CUresult result) {
     if (error == CUDA_SUCCESS) error = result;
   }

@@ -242,14 +242,18 @@ CUresult cuCtxEnablePeerAccess(CUcontext handle, unsigned flags) {
   if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
   if (peer == nullptr || !peer->alive || peer == &context) return CUDA_ERROR_INVALID_CONTEXT;
   if (peer->device == context.device) return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
-  return context.peers.insert(peer).second ? CUDA_SUCCESS : CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
+  if (!context.peers.insert(peer).second) return CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
+  peer->device->heap.set_peer(context.device->ordinal, true);
+  return CUDA_SUCCESS;
 }
 
 CUresult cuCtxDisablePeerAccess(CUcontext handle) {
   SIMGPU_CALL(context);
   Context* peer = m.find_context(handle);
   if (peer == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
-  return call.context().peers.erase(peer) != 0 ? CUDA_SUCCESS : CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+  if (call.context().peers.count(peer) == 0) return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+  call.context().forget_peer(peer);
+  return CUDA_SUCCESS;
 }
 
 CUresult cuCtxRecordEvent(CUcontext handle, CUevent event_handle) {
