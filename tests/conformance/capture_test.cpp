@@ -318,4 +318,39 @@ TEST_F(Capture, IsSpoiltByAnEventOfItsContext) {
 }
 #endif
 
+TEST_F(Capture, DependenciesMayBeSetByHand) {
+  // cuda.h, cuStreamUpdateCaptureDependencies: "The dependency set is the set of nodes that the
+  // next captured node in the stream will depend on". Nodes that were removed "do not result in
+  // CUDA_ERROR_STREAM_CAPTURE_UNJOINED".
+  using Update = CUresult (*)(CUstream, CUgraphNode*, std::size_t, unsigned);
+  using GetInfo = CUresult (*)(CUstream, CUstreamCaptureStatus*, cuuint64_t*, CUgraph*,
+                               const CUgraphNode**, std::size_t*);
+  void *update = nullptr, *get_info = nullptr;
+  OK(cuGetProcAddress("cuStreamUpdateCaptureDependencies", &update, 11030, 0, nullptr));
+  OK(cuGetProcAddress("cuStreamGetCaptureInfo", &get_info, 11030, 0, nullptr));
+  CUstream stream = make_stream();
+  CUgraphNode empty = nullptr;
+  EXPECT_EQ(reinterpret_cast<Update>(update)(stream, &empty, 0, 0), CUDA_ERROR_ILLEGAL_STATE);
+  const CUdeviceptr memory = allocate(4096);
+  OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+  OK(launch(kernel("fill"), 1024, stream, memory, 1u, 1024u));
+  CUstreamCaptureStatus status{};
+  cuuint64_t id = 0;
+  CUgraph graph = nullptr;
+  const CUgraphNode* dependencies = nullptr;
+  std::size_t count = 0;
+  OK(reinterpret_cast<GetInfo>(get_info)(stream, &status, &id, &graph, &dependencies, &count));
+  ASSERT_EQ(count, 1u);
+  OK(cuGraphAddEmptyNode(&empty, graph, nullptr, 0));
+  OK(reinterpret_cast<Update>(update)(stream, &empty, 1, CU_STREAM_SET_CAPTURE_DEPENDENCIES));
+  OK(launch(kernel("add_one"), 1024, stream, memory, 1024u));
+  CUgraph captured = nullptr;
+  OK(cuStreamEndCapture(stream, &captured));
+  CUgraphNode roots[3]{};
+  count = 3;
+  OK(cuGraphGetRootNodes(captured, roots, &count));
+  EXPECT_EQ(count, 2u);
+  OK(cuGraphDestroy(captured));
+}
+
 }  // namespace

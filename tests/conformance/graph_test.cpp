@@ -215,4 +215,26 @@ TEST_F(Graph, LaunchesFollowTheWorkOfTheirStream) {
   EXPECT_EQ(read(memory_, 1024), Words(1024, 42u));
 }
 
+TEST_F(Graph, TheFirstVersionsOfKernelNodesDoTheSame) {
+  void *add_function = nullptr, *get_function = nullptr;
+  OK(cuGetProcAddress("cuGraphAddKernelNode", &add_function, 10000, 0, nullptr));
+  OK(cuGetProcAddress("cuGraphKernelNodeGetParams", &get_function, 10000, 0, nullptr));
+  const CUDA_KERNEL_NODE_PARAMS newer = fill(5);
+  CUDA_KERNEL_NODE_PARAMS_v1 params{}, found{};
+  params.func = newer.func;
+  params.gridDimX = newer.gridDimX;
+  params.blockDimX = newer.blockDimX;
+  params.gridDimY = params.gridDimZ = params.blockDimY = params.blockDimZ = 1;
+  params.kernelParams = newer.kernelParams;
+  CUgraphNode node = nullptr;
+  OK(reinterpret_cast<CUresult (*)(CUgraphNode*, CUgraph, const CUgraphNode*, std::size_t,
+                                   const CUDA_KERNEL_NODE_PARAMS_v1*)>(add_function)(
+      &node, graph_, nullptr, 0, &params));
+  OK(reinterpret_cast<CUresult (*)(CUgraphNode, CUDA_KERNEL_NODE_PARAMS_v1*)>(get_function)(
+      node, &found));
+  EXPECT_EQ(found.func, newer.func);
+  EXPECT_EQ(found.gridDimX, 4u);
+  EXPECT_EQ(run(), Words(1024, 5u));
+}
+
 }  // namespace

@@ -267,4 +267,36 @@ TEST(Cudart, FindsItsWayBackInAThreadWhoseContextAnotherOneReset) {
   EXPECT_OK(cudaMalloc(&memory, 4096));
 }
 
+TEST(Cudart, AllocatesFromPoolsInTheOrderOfAStream) {
+  cudaStream_t stream = nullptr;
+  cudaMemPool_t pool = nullptr;
+  ASSERT_OK(cudaStreamCreate(&stream));
+  ASSERT_OK(cudaDeviceGetDefaultMemPool(&pool, 0));
+  unsigned long long threshold = ~0ull, used = 0;
+  EXPECT_OK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold));
+  void* memory = nullptr;
+  ASSERT_OK(cudaMallocAsync(&memory, 4096, stream));
+  EXPECT_OK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used));
+  EXPECT_EQ(used, 4096u);
+  EXPECT_OK(cudaMemsetAsync(memory, 0x21, 4096, stream));
+  std::vector<unsigned char> bytes(4096);
+  EXPECT_OK(cudaMemcpyAsync(bytes.data(), memory, 4096, cudaMemcpyDeviceToHost, stream));
+  EXPECT_OK(cudaFreeAsync(memory, stream));
+  EXPECT_OK(cudaStreamSynchronize(stream));
+  EXPECT_EQ(bytes, std::vector<unsigned char>(4096, 0x21));
+  EXPECT_OK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used));
+  EXPECT_EQ(used, 0u);
+}
+
+TEST(Cudart, SharesWhatCudaMallocGave) {
+  void* memory = nullptr;
+  cudaIpcMemHandle_t handle{};
+  ASSERT_OK(cudaMalloc(&memory, 4096));
+  EXPECT_OK(cudaIpcGetMemHandle(&handle, memory));
+  void* opened = nullptr;
+  EXPECT_EQ(cudaIpcOpenMemHandle(&opened, handle, 0), cudaErrorInvalidValue);
+  EXPECT_EQ(cudaIpcCloseMemHandle(memory), cudaErrorInvalidValue);
+  EXPECT_OK(cudaFree(memory));
+}
+
 }  // namespace

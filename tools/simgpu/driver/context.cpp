@@ -108,8 +108,22 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   recorder_ = nullptr;
   for (const auto& stream : ending)
     machine()->streams.take(reinterpret_cast<CUstream>(stream.get()));
+  while (!peers.empty()) forget_peer(*peers.begin());
+  for (Context* other : machine()->live_contexts()) other->forget_peer(this);
   device->heap.release_all(this);
   machine()->imports.close_all(this);
+}
+
+void Context::forget_peer(Context* peer) {
+  if (peers.erase(peer) == 0) return;
+  auto gives_access = [&](const Context* other) {
+    return other->device == device &&
+           std::any_of(other->peers.begin(), other->peers.end(),
+                       [&](const Context* known) { return known->device == peer->device; });
+  };
+  const auto live = machine()->live_contexts();
+  if (gives_access(this) || std::any_of(live.begin(), live.end(), gives_access)) return;
+  peer->device->heap.set_peer(device->ordinal, false);
 }
 
 Context* current_context() {

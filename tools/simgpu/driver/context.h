@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -44,6 +45,9 @@ class Context {
   void destroy(std::unique_lock<std::mutex>& lock);
   void revive();
 
+  // Ends this one's access to the peer's memory; to its device's, where it was the last.
+  void forget_peer(Context* peer);
+
   void fail(CUresult result) {
     if (error == CUDA_SUCCESS) error = result;
   }
@@ -57,6 +61,7 @@ class Context {
       false};  // kernels that spin shall end: the context is being destroyed
   const unsigned long long id;
   std::shared_ptr<Stream> legacy;
+  std::set<Context*> peers;                      // whose memory this one was given access to
   std::vector<std::shared_ptr<Stream>> streams;  // with legacy; ended ones leave when noticed
 
  private:

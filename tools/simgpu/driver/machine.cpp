@@ -140,6 +140,17 @@ std::vector<Context*> Machine::live_contexts() {
   return live;
 }
 
+Context* Machine::find_context(CUcontext handle) {
+  auto* wanted = reinterpret_cast<Context*>(handle);
+  for (const auto& device : devices) {
+    if (wanted != nullptr && device->primary.get() == wanted) return wanted;
+  }
+  for (const auto& context : contexts) {
+    if (context.get() == wanted) return wanted;
+  }
+  return nullptr;
+}
+
 void Machine::wake_streams() {
   // Also those of a context being destroyed, which drain.
   for (const auto& device : devices) {

@@ -111,6 +111,8 @@ struct Machine {
   void wake_streams();  // of all contexts: an operation that others wait for ended
   std::vector<std::shared_ptr<Stream>> all_streams() const;
   std::vector<Context*> live_contexts();
+  // The context behind a handle, also a destroyed one; null for what never was one.
+  Context* find_context(CUcontext handle);
 
   std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex); }
   template <typename Done>

@@ -69,6 +69,45 @@ CUresult capture_info(Call& call, CUstream handle, CUstreamCaptureStatus* status
   return CUDA_SUCCESS;
 }
 
+// Forgets that nodes, and what leads to them, were captured: nobody has to join them.
+void release_from_capture(Capture& capture, std::vector<Node*> open) {
+  while (!open.empty()) {
+    const Node* node = open.back();
+    open.pop_back();
+    if (capture.captured.erase(node) == 0) continue;
+    open.insert(open.end(), node->after.begin(), node->after.end());
+  }
+}
+
+CUresult update_dependencies(Call& call, Machine& m, CUstream handle,
+                             const CUgraphNode* dependencies, std::size_t count, unsigned flags) {
+  std::shared_ptr<Stream> stream;
+  if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
+    return result;
+  if (flags > CU_STREAM_SET_CAPTURE_DEPENDENCIES || (count > 0 && dependencies == nullptr))
+    return CUDA_ERROR_INVALID_VALUE;
+  if (stream->capture == nullptr) return CUDA_ERROR_ILLEGAL_STATE;
+  std::vector<Node*> frontier;
+  if (flags == CU_STREAM_ADD_CAPTURE_DEPENDENCIES) frontier = stream->frontier;
+  for (std::size_t i = 0; i < count; ++i) {
+    Node* node = find_node(m, dependencies[i]);
+    if (node == nullptr || node->graph != stream->capture->graph.get())
+      return CUDA_ERROR_INVALID_VALUE;
+    if (std::find(frontier.begin(), frontier.end(), node) == frontier.end())
+      frontier.push_back(node);
+  }
+  if (flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES) {
+    std::vector<Node*> removed;
+    for (Node* node : stream->frontier) {
+      if (std::find(frontier.begin(), frontier.end(), node) == frontier.end())
+        removed.push_back(node);
+    }
+    release_from_capture(*stream->capture, std::move(removed));
+  }
+  stream->frontier = std::move(frontier);
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 extern "C" {
@@ -141,6 +180,19 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream handle, CUstreamCaptureStatus* statu
   SIMGPU_CALL(context);
   if (edges != nullptr) *edges = nullptr;
   return capture_info(call, handle, status, id, graph, dependencies, count);
+}
+
+CUresult cuStreamUpdateCaptureDependencies(CUstream handle, CUgraphNode* dependencies,
+                                           std::size_t count, unsigned flags) {
+  SIMGPU_CALL(context);
+  return update_dependencies(call, m, handle, dependencies, count, flags);
+}
+
+CUresult cuStreamUpdateCaptureDependencies_v2(CUstream handle, CUgraphNode* dependencies,
+                                              const CUgraphEdgeData*, std::size_t count,
+                                              unsigned flags) {
+  SIMGPU_CALL(context);
+  return update_dependencies(call, m, handle, dependencies, count, flags);
 }
 
 CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {

@@ -17,18 +17,6 @@ CUcontext handle_of(Context* context) {
   return reinterpret_cast<CUcontext>(context);
 }
 
-// The context behind a handle, also a destroyed one; null for what never was one.
-Context* find_context(CUcontext handle) {
-  auto* wanted = reinterpret_cast<Context*>(handle);
-  for (const auto& device : machine()->devices) {
-    if (device->primary.get() == wanted) return wanted;
-  }
-  for (const auto& context : machine()->contexts) {
-    if (context.get() == wanted) return wanted;
-  }
-  return nullptr;
-}
-
 void destroy(Call& call, Context* context) {
   context->destroy(call.lock());
   Machine& m = *machine();
@@ -130,7 +118,7 @@ CUresult cuCtxCreate_v4(CUcontext* out, CUctxCreateParams*, unsigned flags, CUde
 
 CUresult cuCtxDestroy_v2(CUcontext handle) {
   SIMGPU_CALL(driver);
-  Context* context = find_context(handle);
+  Context* context = m.find_context(handle);
   if (context == nullptr || context->primary) return CUDA_ERROR_INVALID_CONTEXT;
   if (!context->alive) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
   destroy(call, context);
@@ -154,7 +142,7 @@ CUresult cuDevicePrimaryCtxReset(CUdevice device) {
 
 CUresult cuCtxPushCurrent_v2(CUcontext handle) {
   SIMGPU_CALL(driver);
-  Context* context = find_context(handle);
+  Context* context = m.find_context(handle);
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   if (!context->alive) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
   stack().push_back(context);
@@ -175,7 +163,7 @@ CUresult cuCtxSetCurrent(CUcontext handle) {
     if (!stack().empty()) stack().pop_back();
     return CUDA_SUCCESS;
   }
-  Context* context = find_context(handle);
+  Context* context = m.find_context(handle);
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   if (!context->alive) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
   if (stack().empty()) {
@@ -212,7 +200,7 @@ CUresult cuCtxGetFlags(unsigned* flags) {
 
 CUresult cuCtxGetId(CUcontext handle, unsigned long long* id) {
   SIMGPU_CALL(driver);
-  const Context* context = handle == nullptr ? current_context() : find_context(handle);
+  const Context* context = handle == nullptr ? current_context() : m.find_context(handle);
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   if (id == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (!context->alive) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
@@ -223,7 +211,7 @@ CUresult cuCtxGetId(CUcontext handle, unsigned long long* id) {
 CUresult cuCtxGetApiVersion(CUcontext handle, unsigned* version) {
   SIMGPU_CALL(driver);
   if (version == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (handle != nullptr && find_context(handle) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  if (handle != nullptr && m.find_context(handle) == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   *version = 3020;
   return CUDA_SUCCESS;
 }
@@ -247,9 +235,30 @@ CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
   return CUDA_SUCCESS;
 }
 
+CUresult cuCtxEnablePeerAccess(CUcontext handle, unsigned flags) {
+  SIMGPU_CALL(context);
+  Context& context = call.context();
+  Context* peer = m.find_context(handle);
+  if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  if (peer == nullptr || !peer->alive || peer == &context) return CUDA_ERROR_INVALID_CONTEXT;
+  if (peer->device == context.device) return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+  if (!context.peers.insert(peer).second) return CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
+  peer->device->heap.set_peer(context.device->ordinal, true);
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxDisablePeerAccess(CUcontext handle) {
+  SIMGPU_CALL(context);
+  Context* peer = m.find_context(handle);
+  if (peer == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  if (call.context().peers.count(peer) == 0) return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+  call.context().forget_peer(peer);
+  return CUDA_SUCCESS;
+}
+
 CUresult cuCtxRecordEvent(CUcontext handle, CUevent event_handle) {
   SIMGPU_CALL(driver);
-  Context* context = handle == nullptr ? current_context() : find_context(handle);
+  Context* context = handle == nullptr ? current_context() : m.find_context(handle);
   const auto event = m.events.find(event_handle);
   if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
   if (event == nullptr) return CUDA_ERROR_INVALID_HANDLE;

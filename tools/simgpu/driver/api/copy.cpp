@@ -3,18 +3,17 @@
 // at all.
 #include <cstring>
 
+#include "api/copy.h"
+#include "api/launch.h"
 #include "api/place.h"
-#include "engine/submit.h"
 
 namespace simgpu {
-namespace {
 
 std::size_t span_of(std::size_t width, std::size_t height, std::size_t depth, std::size_t pitch,
                     std::size_t slice) {
   return (depth - 1) * slice + (height - 1) * pitch + width;
 }
 
-// The rows of a pageable source, as they are now.
 void stage(CopyWork* copy) {
   auto bytes = std::make_shared<std::vector<char>>(copy->width * copy->height * copy->depth);
   char* to = bytes->data();
@@ -32,20 +31,21 @@ void stage(CopyWork* copy) {
   copy->staging = std::move(bytes);
 }
 
-enum class Timing { synchronous, asynchronous };
+bool can_copy(const CopyWork& work) {
+  const auto fits = [&](const void* pointer, std::size_t pitch, std::size_t slice) {
+    return place_of(pointer) != Place::device ||
+           device_range_is_mapped(pointer,
+                                  span_of(work.width, work.height, work.depth, pitch, slice));
+  };
+  return fits(work.to, work.to_pitch, work.to_slice) &&
+         fits(work.from, work.from_pitch, work.from_slice);
+}
 
 CUresult copy(Call& call, CopyWork work, CUstream handle, Timing timing) {
   if (work.width == 0 || work.height == 0 || work.depth == 0) return CUDA_SUCCESS;
   if (work.to == nullptr || work.from == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const Place to = place_of(work.to), from = place_of(work.from);
-  const std::size_t to_span =
-      span_of(work.width, work.height, work.depth, work.to_pitch, work.to_slice);
-  const std::size_t from_span =
-      span_of(work.width, work.height, work.depth, work.from_pitch, work.from_slice);
-  if ((to == Place::device && !device_range_is_mapped(work.to, to_span)) ||
-      (from == Place::device && !device_range_is_mapped(work.from, from_span))) {
-    return CUDA_ERROR_INVALID_VALUE;
-  }
+  if (!can_copy(work)) return CUDA_ERROR_INVALID_VALUE;
   std::shared_ptr<Stream> stream;
   if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
     return result;
@@ -82,6 +82,8 @@ CopyWork linear(void* to, const void* from, std::size_t size) {
   work.described.dstDevice = reinterpret_cast<CUdeviceptr>(to);
   return work;
 }
+
+namespace {
 
 void* pointer(CUdeviceptr address) {
   return reinterpret_cast<void*>(address);
@@ -145,13 +147,13 @@ CUresult describe_copy(const CUDA_MEMCPY3D& copy, CopyWork* work) {
   return CUDA_SUCCESS;
 }
 
-namespace {
-
-CUresult described(Call& call, const CUDA_MEMCPY3D& copy3d, CUstream handle, Timing timing) {
+CUresult copy(Call& call, const CUDA_MEMCPY3D& described, CUstream stream, Timing timing) {
   CopyWork work;
-  if (CUresult result = describe_copy(copy3d, &work); result != CUDA_SUCCESS) return result;
-  return copy(call, std::move(work), handle, timing);
+  if (CUresult result = describe_copy(described, &work); result != CUDA_SUCCESS) return result;
+  return copy(call, std::move(work), stream, timing);
 }
+
+namespace {
 
 CUDA_MEMCPY3D as_3d(const CUDA_MEMCPY2D& flat) {
   CUDA_MEMCPY3D copy{};
@@ -197,28 +199,17 @@ LINEAR_COPY(cuMemcpyDtoH_v2, cuMemcpyDtoHAsync_v2, void*, to, CUdeviceptr, point
 LINEAR_COPY(cuMemcpyDtoD_v2, cuMemcpyDtoDAsync_v2, CUdeviceptr, pointer(to), CUdeviceptr,
             pointer(from))
 
-CUresult cuMemcpyPeer(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, std::size_t size) {
-  SIMGPU_CALL(context);
-  return copy(call, linear(pointer(to), pointer(from), size), nullptr, Timing::synchronous);
-}
-
-CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, std::size_t size,
-                           CUstream stream) {
-  SIMGPU_CALL(context);
-  return copy(call, linear(pointer(to), pointer(from), size), stream, Timing::asynchronous);
-}
-
-#define DESCRIBED_COPY(name, description, conversion)                 \
-  CUresult name(const description* parameters) {                      \
-    SIMGPU_CALL(context);                                             \
-    if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;       \
-    return described(call, conversion, nullptr, Timing::synchronous); \
+#define DESCRIBED_COPY(name, description, conversion)            \
+  CUresult name(const description* parameters) {                 \
+    SIMGPU_CALL(context);                                        \
+    if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;  \
+    return copy(call, conversion, nullptr, Timing::synchronous); \
   }
-#define DESCRIBED_ASYNC_COPY(name, description, conversion)           \
-  CUresult name(const description* parameters, CUstream stream) {     \
-    SIMGPU_CALL(context);                                             \
-    if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;       \
-    return described(call, conversion, stream, Timing::asynchronous); \
+#define DESCRIBED_ASYNC_COPY(name, description, conversion)       \
+  CUresult name(const description* parameters, CUstream stream) { \
+    SIMGPU_CALL(context);                                         \
+    if (parameters == nullptr) return CUDA_ERROR_INVALID_VALUE;   \
+    return copy(call, conversion, stream, Timing::asynchronous);  \
   }
 DESCRIBED_COPY(cuMemcpy2D_v2, CUDA_MEMCPY2D, as_3d(*parameters))
 DESCRIBED_COPY(cuMemcpy2DUnaligned_v2, CUDA_MEMCPY2D, as_3d(*parameters))

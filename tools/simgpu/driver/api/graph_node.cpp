@@ -14,10 +14,22 @@ Node* find_node(Machine& m, CUgraphNode handle) {
   return it == m.nodes.end() ? nullptr : it->second;
 }
 
+namespace {
+
+// A graph that is being captured has a handle too, which cuStreamGetCaptureInfo gives.
+std::shared_ptr<Graph> find_graph(Machine& m, CUgraph handle) {
+  for (const auto& capture : m.captures) {
+    if (reinterpret_cast<CUgraph>(capture->graph.get()) == handle) return capture->graph;
+  }
+  return m.graphs.find(handle);
+}
+
+}  // namespace
+
 CUresult add_node(Machine& m, CUgraphNode* out, CUgraph graph_handle,
                   const CUgraphNode* dependencies, std::size_t count, CUgraphNodeType type,
                   Work work, Node** added) {
-  const auto graph = m.graphs.find(graph_handle);
+  const auto graph = find_graph(m, graph_handle);
   if (out == nullptr || graph == nullptr || (count > 0 && dependencies == nullptr)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
@@ -87,6 +99,21 @@ CUDA_KERNEL_NODE_PARAMS kernel_params(Machine& m, Node& node) {
   return params;
 }
 
+CUDA_KERNEL_NODE_PARAMS with_kernel(const CUDA_KERNEL_NODE_PARAMS_v1& older) {
+  CUDA_KERNEL_NODE_PARAMS params{};
+  params.func = older.func;
+  params.gridDimX = older.gridDimX;
+  params.gridDimY = older.gridDimY;
+  params.gridDimZ = older.gridDimZ;
+  params.blockDimX = older.blockDimX;
+  params.blockDimY = older.blockDimY;
+  params.blockDimZ = older.blockDimZ;
+  params.sharedMemBytes = older.sharedMemBytes;
+  params.kernelParams = older.kernelParams;
+  params.extra = older.extra;
+  return params;
+}
+
 // Gives the node of that type new work; what was instantiated of its graph keeps the old.
 CUresult set_node(Machine& m, CUgraphNode handle, CUgraphNodeType type, Work work) {
   Node* node = find_node(m, handle);
@@ -106,6 +133,38 @@ CUresult cuGraphAddKernelNode_v2(CUgraphNode* out, CUgraph graph, const CUgraphN
   KernelWork work;
   if (CUresult result = kernel_work(m, *params, &work); result != CUDA_SUCCESS) return result;
   return add_node(m, out, graph, dependencies, count, CU_GRAPH_NODE_TYPE_KERNEL, std::move(work));
+}
+
+// The first versions, whose parameters know no CUkernel.
+CUresult cuGraphAddKernelNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies,
+                              std::size_t count, const CUDA_KERNEL_NODE_PARAMS_v1* params) {
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const CUDA_KERNEL_NODE_PARAMS newer = with_kernel(*params);
+  return cuGraphAddKernelNode_v2(out, graph, dependencies, count, &newer);
+}
+
+CUresult cuGraphKernelNodeSetParams(CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1* params) {
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const CUDA_KERNEL_NODE_PARAMS newer = with_kernel(*params);
+  return cuGraphKernelNodeSetParams_v2(node, &newer);
+}
+
+CUresult cuGraphExecKernelNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                        const CUDA_KERNEL_NODE_PARAMS_v1* params) {
+  if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  const CUDA_KERNEL_NODE_PARAMS newer = with_kernel(*params);
+  return cuGraphExecKernelNodeSetParams_v2(exec, node, &newer);
+}
+
+CUresult cuGraphKernelNodeGetParams(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS_v1* out) {
+  if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  CUDA_KERNEL_NODE_PARAMS newer{};
+  const CUresult result = cuGraphKernelNodeGetParams_v2(node, &newer);
+  if (result != CUDA_SUCCESS) return result;
+  *out = {newer.func,         newer.gridDimX,  newer.gridDimY,  newer.gridDimZ,
+          newer.blockDimX,    newer.blockDimY, newer.blockDimZ, newer.sharedMemBytes,
+          newer.kernelParams, newer.extra};
+  return CUDA_SUCCESS;
 }
 
 CUresult cuGraphAddMemcpyNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* dependencies,

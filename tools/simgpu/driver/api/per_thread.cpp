@@ -50,6 +50,25 @@ PER_THREAD(cuMemcpy2DUnaligned_v2, _ptds, (const CUDA_MEMCPY2D* a), (a))
 PER_THREAD(cuMemcpy2D_v2, _ptds, (const CUDA_MEMCPY2D* a), (a))
 PER_THREAD(cuMemcpy3DAsync_v2, _ptsz, (const CUDA_MEMCPY3D* a, CUstream b), (a, b))
 PER_THREAD(cuMemcpy3D_v2, _ptds, (const CUDA_MEMCPY3D* a), (a))
+PER_THREAD(cuMemcpy3DPeer, _ptds, (const CUDA_MEMCPY3D_PEER* a), (a))
+PER_THREAD(cuMemcpy3DPeerAsync, _ptsz, (const CUDA_MEMCPY3D_PEER* a, CUstream b), (a, b))
+#if CUDA_VERSION >= 12080
+PER_THREAD(cuMemcpy3DBatchAsync, _ptsz,
+           (size_t a, CUDA_MEMCPY3D_BATCH_OP* b, size_t* c, unsigned long long d, CUstream e),
+           (a, b, c, d, e))
+PER_THREAD(cuMemcpyBatchAsync, _ptsz,
+           (CUdeviceptr_v2 * a, CUdeviceptr_v2* b, size_t* c, size_t d, CUmemcpyAttributes* e,
+            size_t* f, size_t g, size_t* h, CUstream i),
+           (a, b, c, d, e, f, g, h, i))
+#endif
+#if CUDA_VERSION >= 13000
+PER_THREAD(cuMemcpy3DBatchAsync_v2, _ptsz,
+           (size_t a, CUDA_MEMCPY3D_BATCH_OP* b, unsigned long long c, CUstream d), (a, b, c, d))
+PER_THREAD(cuMemcpyBatchAsync_v2, _ptsz,
+           (CUdeviceptr_v2 * a, CUdeviceptr_v2* b, size_t* c, size_t d, CUmemcpyAttributes* e,
+            size_t* f, size_t g, CUstream h),
+           (a, b, c, d, e, f, g, h))
+#endif
 PER_THREAD(cuMemcpyAsync, _ptsz, (CUdeviceptr_v2 a, CUdeviceptr_v2 b, size_t c, CUstream d),
            (a, b, c, d))
 PER_THREAD(cuMemcpyDtoDAsync_v2, _ptsz, (CUdeviceptr_v2 a, CUdeviceptr_v2 b, size_t c, CUstream d),
@@ -119,6 +138,11 @@ PER_THREAD(cuStreamGetPriority, _ptsz, (CUstream a, int* b), (a, b))
 PER_THREAD(cuStreamIsCapturing, _ptsz, (CUstream a, CUstreamCaptureStatus* b), (a, b))
 PER_THREAD(cuStreamQuery, _ptsz, (CUstream a), (a))
 PER_THREAD(cuStreamSynchronize, _ptsz, (CUstream a), (a))
+PER_THREAD(cuStreamUpdateCaptureDependencies, _ptsz,
+           (CUstream a, CUgraphNode* b, size_t c, unsigned d), (a, b, c, d))
+PER_THREAD(cuStreamUpdateCaptureDependencies_v2, _ptsz,
+           (CUstream a, CUgraphNode* b, const CUgraphEdgeData* c, size_t d, unsigned e),
+           (a, b, c, d, e))
 PER_THREAD(cuStreamWaitEvent, _ptsz, (CUstream a, CUevent b, unsigned c), (a, b, c))
 PER_THREAD(cuStreamWaitValue32, _ptsz, (CUstream a, CUdeviceptr_v2 b, cuuint32_t c, unsigned d),
            (a, b, c, d))

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/access_guard.h"
+#include "engine/device_view.h"
 #include "engine/event_node.h"
 #include "engine/fuzzer.h"
 #include "engine/statistics.h"
@@ -24,13 +25,19 @@ void stop_if_cancelled() {
   if (current_site->cancelled(current_site->context)) AccessGuard::cancel();
 }
 
+thread_local int current_view = kAllDevices;
+
 void yield_from_kernel() {
   stop_if_cancelled();
   Fuzzer::point();
+  leave_view();
   std::this_thread::yield();
+  enter_view(current_view);
 }
 
-WorkResult guarded(void (*body)(const void*), const void* argument) {
+WorkResult guarded(int view, void (*body)(const void*), const void* argument) {
+  current_view = view;
+  const DeviceView shown(view);
   switch (AccessGuard::run([=] { body(argument); })) {
     case AccessGuard::Outcome::completed:
       return WorkResult::completed;
@@ -123,21 +130,21 @@ WorkResult execute_one(const KernelWork& work) {
   auto aligned = (reinterpret_cast<std::uintptr_t>(shared.data()) + 15) / 16 * 16;
   const KernelRun run{&work, reinterpret_cast<unsigned char*>(aligned)};
   statistics().kernels.fetch_add(1, std::memory_order_relaxed);
-  return guarded(&run_kernel, &run);
+  return guarded(current_site->device, &run_kernel, &run);
 }
 
 WorkResult execute_one(const CopyWork& work) {
   statistics().copied_bytes.fetch_add(work.width * work.height * work.depth,
                                       std::memory_order_relaxed);
-  return guarded(&run_copy, &work);
+  return guarded(kAllDevices, &run_copy, &work);
 }
 
 WorkResult execute_one(const MemsetWork& work) {
-  return guarded(&run_memset, &work);
+  return guarded(kAllDevices, &run_memset, &work);
 }
 
 WorkResult execute_one(const MemoryOperationsWork& work) {
-  return guarded(&run_memory_operations, &work);
+  return guarded(kAllDevices, &run_memory_operations, &work);
 }
 
 WorkResult execute_one(const HostWork& work) {

@@ -50,7 +50,7 @@ void Stream::finish() {
 
 void Stream::run() {
   Machine& owner = *machine();
-  const ExecutionSite site{&context_cancelled, context};
+  const ExecutionSite site{&context_cancelled, context, context->device->ordinal};
   auto lock = owner.lock();
   for (;;) {
     wake_.wait(lock, [this] { return !queue_.empty() || finishing_; });

@@ -92,6 +92,7 @@ WorkResult execute(const Work& work, const struct ExecutionSite& site);
 struct ExecutionSite {
   bool (*cancelled)(const void* context);
   const void* context;
+  int device;  // the context's
 };
 
 }  // namespace simgpu

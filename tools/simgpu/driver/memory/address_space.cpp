@@ -176,12 +176,26 @@ CUresult AddressSpace::set_access(CUdeviceptr address, std::size_t size,
         mapping.host_access = description.flags;
       }
     }
-    // One process, one page table: what any accessor may do, all may.
-    int allowed = protection(mapping.host_access);
-    for (const auto& [device, flags] : mapping.device_access) allowed |= protection(flags);
-    if (mprotect(pointer(it->first), mapping.size, allowed) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (mprotect(pointer(it->first), mapping.size, allowed(mapping)) != 0)
+      return CUDA_ERROR_OUT_OF_MEMORY;
   }
   return CUDA_SUCCESS;
+}
+
+// One process, one page table: what the CPU may do, those whose view it is may do too.
+int AddressSpace::allowed(const Mapping& mapping) const {
+  int result = protection(mapping.host_access);
+  for (const auto& [device, flags] : mapping.device_access) {
+    if (view_ < 0 || view_ == device) result |= protection(flags);
+  }
+  return result;
+}
+
+void AddressSpace::show(int device) {
+  view_ = device;
+  for (const auto& [address, mapping] : mappings_) {
+    mprotect(pointer(address), mapping.size, allowed(mapping));
+  }
 }
 
 bool AddressSpace::find_reservation(CUdeviceptr address, Range* range) const {

@@ -34,6 +34,10 @@ class AddressSpace {
   CUresult set_access(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* descriptions,
                       std::size_t count);
 
+  // Whose accesses the page table allows: one device's, or, as -1, those of all. See DeviceView.
+  int view() const { return view_; }
+  void show(int device);
+
   struct Range {
     CUdeviceptr begin;
     std::size_t size;
@@ -46,9 +50,11 @@ class AddressSpace {
 
  private:
   bool fully_mapped(CUdeviceptr address, std::size_t size) const;
+  int allowed(const Mapping& mapping) const;
 
   CUdeviceptr begin_ = 0;
   std::size_t size_ = 0;
+  int view_ = -1;
   std::map<CUdeviceptr, std::size_t> free_;
   std::map<CUdeviceptr, std::size_t> reservations_;
   std::map<CUdeviceptr, Mapping> mappings_;

@@ -25,16 +25,15 @@ CUresult Heap::back(std::size_t size, CUdeviceptr* out) {
   CUresult result = space_->reserve(size, 0, 0, out);
   if (result != CUDA_SUCCESS) return result;
   result = space_->map(*out, size, std::move(frame));
-  const CUmemAccessDesc access{{CU_MEM_LOCATION_TYPE_DEVICE, device_},
-                               CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
   if (result == CUDA_SUCCESS) {
-    result = space_->set_access(*out, size, &access, 1);
+    result = give_access(*out, size);
     if (result != CUDA_SUCCESS) space_->unmap(*out, size);
   }
   if (result != CUDA_SUCCESS) {
     space_->release(*out, size);
   } else {
     backed_ += size;
+    backed_ranges_[*out] = size;
   }
   return result;
 }
@@ -43,6 +42,20 @@ void Heap::unback(CUdeviceptr address, std::size_t size) {
   space_->unmap(address, size);
   space_->release(address, size);
   backed_ -= size;
+  backed_ranges_.erase(address);
+}
+
+CUresult Heap::give_access(CUdeviceptr address, std::size_t size) {
+  std::vector<CUmemAccessDesc> access;
+  for (const auto& [device, flags] : access_) {
+    access.push_back({{CU_MEM_LOCATION_TYPE_DEVICE, device}, flags});
+  }
+  return space_->set_access(address, size, access.data(), access.size());
+}
+
+void Heap::set_peer(int device, bool has_access) {
+  access_[device] = has_access ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE : CU_MEM_ACCESS_FLAGS_PROT_NONE;
+  for (const auto& [address, size] : backed_ranges_) give_access(address, size);
 }
 
 bool Heap::allocate_small(std::size_t size, CUdeviceptr* out) {

@@ -22,12 +22,18 @@ struct Allocation {
 class Heap {
  public:
   Heap(int device, PhysicalPool* pool, AddressSpace* space)
-      : device_(device), pool_(pool), space_(space) {}
+      : device_(device),
+        pool_(pool),
+        space_(space),
+        access_{{device, CU_MEM_ACCESS_FLAGS_PROT_READWRITE}} {}
 
   CUresult allocate(std::size_t size, Context* context, CUdeviceptr* out);
   // CUDA_ERROR_INVALID_VALUE unless `address` is what allocate() gave.
   CUresult release(CUdeviceptr address);
   void release_all(const Context* context);
+
+  // Access of another device to all of it, now and later.
+  void set_peer(int device, bool has_access);
 
   std::size_t backed() const { return backed_; }  // physical memory, in bytes
 
@@ -41,12 +47,15 @@ class Heap {
 
   CUresult back(std::size_t size, CUdeviceptr* out);
   void unback(CUdeviceptr address, std::size_t size);
+  CUresult give_access(CUdeviceptr address, std::size_t size);
   bool allocate_small(std::size_t size, CUdeviceptr* out);
 
   int device_;
   PhysicalPool* pool_;
   AddressSpace* space_;
   std::size_t backed_ = 0;
+  std::map<int, CUmemAccess_flags> access_;  // by device
+  std::map<CUdeviceptr, std::size_t> backed_ranges_;
   std::map<CUdeviceptr, Allocation> allocations_;
   std::map<CUdeviceptr, Block> blocks_;  // by the block's start
 };
