@@ -83,13 +83,21 @@ void Session::try_to_start(const Linkage& linkage) {
   }
   runtime_ = std::move(*started);
   for (CUcontext context : contexts_) runtime_->context_created(context);
-  pthread_atfork(nullptr, nullptr, &after_fork_in_child);
+  watch_forks();
   std::atexit(&at_exit);
   running_.store(runtime_.get(), std::memory_order_release);
 }
 
-// The child has no CUDA, and none of our threads: from here on every call goes to the driver.
+void Session::watch_forks() noexcept {
+  static constinit std::atomic<bool> watched{false};
+  get();  // made now, since the child's handler must not wait for who makes it
+  if (!watched.exchange(true)) pthread_atfork(nullptr, nullptr, &after_fork_in_child);
+}
+
+// The child has no CUDA, and none of our threads; a lock may be held by one that is gone. From here
+// on every call goes to the driver.
 void Session::after_fork_in_child() {
+  get().decided_.store(true);
   if (Runtime* const runtime = running_.exchange(nullptr); runtime != nullptr) runtime->stop();
 }
 

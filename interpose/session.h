@@ -33,6 +33,10 @@ class Session {
   // As start(), and nullptr when the current context's device is not the runtime's.
   Runtime* start_here(const Linkage& linkage) noexcept;
 
+  // The driver is in use from here on: the child of a fork has none, and we stand aside there. A
+  // process that forks before, as a daemon does, is virtualised like any other.
+  static void watch_forks() noexcept;
+
   // The driver gave out memory that is no region and was counted as such, and took it back.
   void native_allocated(CUdeviceptr address, Bytes size) noexcept;
   void native_freed(CUdeviceptr address) noexcept;

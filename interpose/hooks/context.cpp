@@ -41,7 +41,9 @@ extern "C" {
 
 CUresult CUDAAPI cuInit(unsigned flags) {
   const HookScope scope;
-  return scope.call(&Functions::cuInit, flags);
+  const CUresult result = scope.call(&Functions::cuInit, flags);
+  if (result == CUDA_SUCCESS && scope.outermost()) Session::watch_forks();
+  return result;
 }
 
 CUresult CUDAAPI cuCtxCreate(CUcontext* out, unsigned flags, CUdevice device) {

@@ -1,5 +1,6 @@
 #include "machine.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,9 +18,18 @@ namespace {
 
 std::atomic<Machine*> the_machine{nullptr};
 std::mutex start_mutex;
+std::atomic<bool> parent_had_machine{false};
+
+// As on a real driver, a forked child has no CUDA and cannot have any: it would wait for threads
+// and locks of its parent's.
+void forget_in_child() {
+  parent_had_machine.store(true);
+  the_machine.store(nullptr);
+}
 
 void write_summary() {
   Machine* instance = machine();
+  if (instance == nullptr) return;  // a forked child's end
   std::FILE* file = std::fopen(instance->options.summary.c_str(), "w");
   if (file == nullptr) return;
   std::uint64_t peak = 0, budget = 0;
@@ -44,7 +54,7 @@ void write_summary() {
 // their way out are waited for, and those that still work or wait for work are let go.
 void leave_threads() {
   Machine* instance = machine();
-  if (getpid() != instance->process) return;  // a forked child has none of them
+  if (instance == nullptr || getpid() != instance->process) return;  // a child has none of them
   auto lock = instance->lock();
   const auto streams = instance->all_streams();
   instance->wait(lock, [&] {
@@ -172,6 +182,7 @@ std::vector<std::shared_ptr<Stream>> Machine::all_streams() const {
 }
 
 CUresult start_machine() {
+  if (parent_had_machine.load()) return CUDA_ERROR_NOT_INITIALIZED;
   std::lock_guard lock(start_mutex);
   if (machine() != nullptr) return CUDA_SUCCESS;
   Options options;
@@ -191,6 +202,7 @@ CUresult start_machine() {
     return CUDA_ERROR_INVALID_VALUE;
   }
   the_machine.store(instance, std::memory_order_release);
+  pthread_atfork(nullptr, nullptr, &forget_in_child);
   std::atexit(&leave_threads);
   if (!options.summary.empty()) std::atexit(&write_summary);
   return CUDA_SUCCESS;
