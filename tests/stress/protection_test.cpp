@@ -30,6 +30,7 @@ TEST(Protections, AreAllInTheProduct) {
 TEST(Protections, AreMissingWhereAVariantSaysSo) {
   EXPECT_NE(bytes_of(WITHOUT_GATE).find(mark + "gate"), std::string::npos);
   EXPECT_NE(bytes_of(WITHOUT_OTHER_CONTEXTS).find(mark + "other_contexts"), std::string::npos);
+  EXPECT_NE(bytes_of(WITHOUT_VALIDATION).find(mark + "validation"), std::string::npos);
 }
 
 }  // namespace
