@@ -1,80 +1,11 @@
 // Instantiated graphs changed: by another graph, and node by node; and clones of graphs.
-#include <chrono>
-#include <thread>
-
-#include "on_device.h"
+#include "filling_graph.h"
 
 using namespace conformance;
 
 namespace {
 
-class GraphUpdate : public OnDevice {
- protected:
-  void SetUp() override {
-    OnDevice::SetUp();
-    memory_ = allocate(4096);
-    stream_ = make_stream();
-    graph_ = make_graph();
-  }
-  void TearDown() override {
-    if (exec_ != nullptr) cuGraphExecDestroy(exec_);
-    for (CUgraph graph : graphs_) cuGraphDestroy(graph);
-    OnDevice::TearDown();
-  }
-  CUgraph make_graph() {
-    CUgraph graph = nullptr;
-    EXPECT_EQ(cuGraphCreate(&graph, 0), CUDA_SUCCESS);
-    graphs_.push_back(graph);
-    return graph;
-  }
-  // The parameters of a node that fills the test's memory; they live in the fixture.
-  CUDA_KERNEL_NODE_PARAMS fill(unsigned value) {
-    value_ = value;
-    CUDA_KERNEL_NODE_PARAMS params{};
-    params.func = kernel("fill");
-    params.gridDimX = 4;
-    params.gridDimY = params.gridDimZ = 1;
-    params.blockDimX = 256;
-    params.blockDimY = params.blockDimZ = 1;
-    params.kernelParams = arguments_;
-    return params;
-  }
-  CUgraphNode add_fill(CUgraph graph, unsigned value, std::vector<CUgraphNode> after = {}) {
-    const CUDA_KERNEL_NODE_PARAMS params = fill(value);
-    CUgraphNode node = nullptr;
-    EXPECT_EQ(cuGraphAddKernelNode(&node, graph, after.data(), after.size(), &params),
-              CUDA_SUCCESS);
-    return node;
-  }
-  CUDA_MEMSET_NODE_PARAMS set(unsigned value, std::size_t width, std::size_t height = 1) const {
-    CUDA_MEMSET_NODE_PARAMS params{};
-    params.dst = memory_;
-    params.value = value;
-    params.elementSize = 4;
-    params.width = width;
-    params.height = height;
-    params.pitch = 256;
-    return params;
-  }
-  CUgraphNode add_set(CUgraph graph, const CUDA_MEMSET_NODE_PARAMS& params) {
-    CUgraphNode node = nullptr;
-    EXPECT_EQ(cuGraphAddMemsetNode(&node, graph, nullptr, 0, &params, context_), CUDA_SUCCESS);
-    return node;
-  }
-  void instantiate() { OK(cuGraphInstantiate(&exec_, graph_, 0)); }
-  Words run() {
-    EXPECT_EQ(cuGraphLaunch(exec_, stream_), CUDA_SUCCESS);
-    return read(memory_, 1024);
-  }
-
-  CUdeviceptr memory_ = 0;
-  CUstream stream_ = nullptr;
-  CUgraph graph_ = nullptr;
-  CUgraphExec exec_ = nullptr;
-  std::vector<CUgraph> graphs_;
-  unsigned value_ = 0, count_ = 1024;
-  void* arguments_[3] = {&memory_, &value_, &count_};
-};
+using GraphUpdate = FillingGraph;
 
 TEST_F(GraphUpdate, TakesTheParametersOfAnIdenticalGraph) {
   // cuda.h, cuGraphExecUpdate: "Updates the node parameters in the instantiated graph … with the
@@ -339,81 +270,6 @@ TEST_F(GraphUpdate, CaptureMayGoOnInAnExistingGraph) {
   OK(cuGraphGetNodes(graph_, nullptr, &count));
   EXPECT_EQ(count, 3u);
   instantiate();
-}
-
-class GraphEvent : public GraphUpdate {
- protected:
-  void SetUp() override {
-    GraphUpdate::SetUp();
-    OK(cuEventCreate(&event_, CU_EVENT_DISABLE_TIMING));
-  }
-  void TearDown() override {
-    GraphUpdate::TearDown();
-    cuEventDestroy(event_);
-  }
-  CUevent event_ = nullptr;
-};
-
-TEST_F(GraphEvent, ARecordNodeRecordsWhatItDependsOn) {
-  // cuda.h, cuGraphAddEventRecordNode: "Each launch of the graph will record event to capture
-  // execution of the node's dependencies."
-  CUgraphNode first = add_fill(graph_, 5), record = nullptr;
-  OK(cuGraphAddEventRecordNode(&record, graph_, &first, 1, event_));
-  CUevent given = nullptr;
-  OK(cuGraphEventRecordNodeGetEvent(record, &given));
-  EXPECT_EQ(given, event_);
-  instantiate();
-  CUstream other = make_stream();
-  Blocker blocker(kernel("wait_for_flag"), stream_);
-  OK(blocker.launched());
-  OK(cuGraphLaunch(exec_, stream_));
-  OK(cuStreamWaitEvent(other, event_, 0));
-  OK(launch(kernel("add_one"), 1024, other, memory_, 1024u));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(cuStreamQuery(other), CUDA_ERROR_NOT_READY);
-  blocker.release();
-  EXPECT_EQ(read(memory_, 1024), Words(1024, 6u));
-}
-
-TEST_F(GraphEvent, AWaitNodeWaitsForWorkOutsideTheGraph) {
-  // cuda.h, cuGraphAddEventWaitNode: "The graph node will wait for all work captured in event."
-  CUgraphNode wait = nullptr;
-  OK(cuGraphAddEventWaitNode(&wait, graph_, nullptr, 0, event_));
-  add_fill(graph_, 5, {wait});
-  instantiate();
-  CUstream other = make_stream();
-  OK(cuMemsetD32(memory_, 1, 1024));
-  OK(cuCtxSynchronize());
-  Blocker blocker(kernel("wait_for_flag"), other);
-  OK(blocker.launched());
-  OK(cuEventRecord(event_, other));
-  OK(cuGraphLaunch(exec_, stream_));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(cuStreamQuery(stream_), CUDA_ERROR_NOT_READY);
-  blocker.release();
-  EXPECT_EQ(read(memory_, 1024), Words(1024, 5u));
-}
-
-TEST_F(GraphEvent, CapturedAsExternalOnesBecomeNodes) {
-  // cuda.h, CU_EVENT_RECORD_EXTERNAL: "When using stream capture, create an event record node
-  // instead of the default behavior. This flag is invalid when used outside of capture."
-  EXPECT_EQ(cuEventRecordWithFlags(event_, stream_, CU_EVENT_RECORD_EXTERNAL),
-            CUDA_ERROR_INVALID_VALUE);
-  EXPECT_EQ(cuStreamWaitEvent(stream_, event_, CU_EVENT_WAIT_EXTERNAL), CUDA_ERROR_INVALID_VALUE);
-  OK(cuStreamBeginCapture(stream_, CU_STREAM_CAPTURE_MODE_RELAXED));
-  OK(cuStreamWaitEvent(stream_, event_, CU_EVENT_WAIT_EXTERNAL));
-  OK(cuEventRecordWithFlags(event_, stream_, CU_EVENT_RECORD_EXTERNAL));
-  CUgraph captured = nullptr;
-  OK(cuStreamEndCapture(stream_, &captured));
-  graphs_.push_back(captured);
-  CUgraphNode nodes[2]{};
-  std::size_t count = 2;
-  OK(cuGraphGetNodes(captured, nodes, &count));
-  CUgraphNodeType types[2]{};
-  OK(cuGraphNodeGetType(nodes[0], &types[0]));
-  OK(cuGraphNodeGetType(nodes[1], &types[1]));
-  EXPECT_EQ(types[0] == CU_GRAPH_NODE_TYPE_WAIT_EVENT ? types[1] : types[0],
-            CU_GRAPH_NODE_TYPE_EVENT_RECORD);
 }
 
 }  // namespace
