@@ -110,9 +110,12 @@ TEST(Daemon, IsVirtualisedAfterItForkedTwice) {
   close(ends[0]);
 }
 
-// Second: contexts come and go while vHBM has not started yet.
+// Second: contexts are announced and withdrawn while vHBM has not started yet. One reference keeps
+// the context itself alive.
 TEST(EarlyFork, LeavesAChildThatWaitsForNobody) {
+  CUcontext kept = nullptr;
   ASSERT_CUDA(cuInit(0));
+  ASSERT_CUDA(cuDevicePrimaryCtxRetain(&kept, 0));
   std::atomic<bool> enough{false};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

@@ -46,6 +46,22 @@ TEST_F(Guest, StartsNoThreadBeforeAContextIsUsed) {
   EXPECT_EQ(guest.output, "1\n");
 }
 
+TEST_F(Guest, OpensNoFileThatTheLoaderDoesNot) {
+  if (sanitized) GTEST_SKIP() << "the sanitizer opens some";
+  // The shell lists its own descriptors, itself.
+  const std::string list = "bash -c 'cd /proc/$$/fd; echo *' 2>&1";
+  EXPECT_EQ(shell(preloaded + list).output, shell(list).output);
+  // What was opened and closed again leaves its path in no list: the system calls tell.
+  if (shell("command -v strace").exit_code != 0 ||
+      shell("strace -o /dev/null true").exit_code != 0) {
+    GTEST_SKIP() << "strace is not here, or may not trace";
+  }
+  const CommandResult traced =
+      shell(preloaded + "strace -f -e trace=openat,clone,?clone3,socket /bin/true" +
+            " 2>&1 | grep -v -e ENOENT -e '\\.so' -e /bin/true -e exited");
+  EXPECT_EQ(traced.output, "");
+}
+
 TEST_F(Guest, LetsAProgramWithoutADriverFindNone) {
   const CommandResult guest =
       shell(preloaded +

@@ -49,6 +49,11 @@ TEST(Library, NeedsNoCudaLibraryAndCarriesNoPath) {
   EXPECT_EQ(dynamic.find("libcuda"), std::string::npos) << dynamic;
   EXPECT_EQ(dynamic.find("RPATH"), std::string::npos) << dynamic;
   EXPECT_EQ(dynamic.find("RUNPATH"), std::string::npos) << dynamic;
+  const std::string loaded = output_of("ldd " VHBM_LIBRARY " 2>&1");
+  ASSERT_NE(loaded.find("libc.so.6"), std::string::npos) << loaded;
+  for (const char* library : {"libcuda", "libnv", "libcupti"}) {
+    EXPECT_EQ(loaded.find(library), std::string::npos) << loaded;
+  }
 }
 
 }  // namespace
