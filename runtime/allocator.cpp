@@ -167,8 +167,10 @@ Status Allocator::free(DeviceAddress base) {
 }
 
 void Allocator::free_all(CUcontext context) {
-  const auto regions = device_.regions.withdraw_all(context);
   std::lock_guard lock(device_.lock);
+  const auto regions = device_.regions.withdraw_all(context);
+  // Copies ahead run in another context, whose work nobody has waited for.
+  device_.precopy.finish(*device_.frames);
   for (Region* region : regions) take_apart(*region);
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);

@@ -60,6 +60,30 @@ TEST_F(Lifetime, FreesTheRegionsOfAContextThatGoes) {
   EXPECT_EQ(stat_bytes(Stat::region_bytes), mib(8));
 }
 
+TEST_F(Lifetime, EndsCopiesAheadOfRegionsThatGoWithTheirContext) {
+  start(16, 64);
+  const auto end = std::chrono::steady_clock::now() + 2s;
+  for (unsigned round = 0; std::chrono::steady_clock::now() < end && !HasFailure(); ++round) {
+    // One region outside HBM, and one inside it that belongs to another context.
+    const DeviceAddress first = *runtime_->allocate(mib(14));
+    const DeviceAddress wanted = *runtime_->allocate(mib(8));
+    ASSERT_TRUE(runtime_->free(first).ok());
+    CUcontext other = nullptr;
+    ASSERT_CUDA(cuCtxCreate(&other, nullptr, 0, device_));
+    runtime_->context_created(other);
+    ASSERT_TRUE(runtime_->allocate(mib(14)).ok());
+    // It is about to leave, and so it is copied when it goes.
+    runtime_->named(wanted);
+    std::this_thread::sleep_for(200us * (round % 20));
+    runtime_->context_destroyed(other);
+    ASSERT_CUDA(cuCtxDestroy(other));
+    ASSERT_CUDA(cuCtxSetCurrent(context_));
+    ASSERT_CUDA(cuCtxSynchronize()) << "round " << round;
+    ASSERT_TRUE(runtime_->free(wanted).ok());
+  }
+  EXPECT_EQ(stat(Stat::frozen), 0u);
+}
+
 class FreeingMeanwhile : public Lifetime {
  protected:
   // Frees regions again and again while another thread does what may not be disturbed by it, and
