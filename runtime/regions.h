@@ -17,6 +17,7 @@
 #include "runtime/page_table.h"
 #include "runtime/region_view.h"
 #include "runtime/status.h"
+#include "runtime/tag.h"
 
 namespace vhbm {
 
@@ -33,6 +34,10 @@ struct Region {
   Bytes chunk_size;
   std::vector<Frame*> frames;     // what each chunk is mapped to
   std::vector<CleanCopy> copies;  // of each chunk, if it has one
+  // Under the pager's lock, like the frames.
+  Tag tag = Tag::other;
+  unsigned confidence = 0;                 // in the tag, 0 to 100
+  const char* reason = "no evidence yet";  // for the tag; lives as long as the process
 
   [[nodiscard]] Bytes mapped_size() const { return chunk_size * frames.size(); }
   [[nodiscard]] DeviceAddress address_of(std::size_t chunk) const {
