@@ -23,9 +23,9 @@ std::string used_of(const char* what, std::uint64_t used, std::uint64_t limit) {
 std::string headline(const StatsSnapshot& snapshot, std::FILE* stream) {
   std::string text = "process " + std::to_string(snapshot.pid) + "  " + printable(snapshot.command);
   const std::int64_t seconds = std::max<std::int64_t>(std::time(nullptr) - snapshot.started_at, 0);
-  const std::string since =
-      "  since " + duration_text(static_cast<std::uint64_t>(seconds) * 1'000'000'000);
-  return text + (seconds == 0 ? "" : painted(since, Colour::dim, stream)) + "\n";
+  const std::string up =
+      "  up " + duration_text(static_cast<std::uint64_t>(seconds) * 1'000'000'000);
+  return text + (seconds == 0 ? "" : painted(up, Colour::dim, stream)) + "\n";
 }
 
 std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
@@ -64,9 +64,9 @@ std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool al
   text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
           bytes_text(snapshot[Stat::peak_hbm_bytes]) + "\n";
   text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + "\n";
-  text += used_of("in HBM", snapshot[Stat::resident_bytes],
+  text += used_of("regions", snapshot[Stat::resident_bytes],
                   snapshot[Stat::resident_bytes] + snapshot[Stat::host_mapped_bytes]) +
-          " in " + std::to_string(snapshot[Stat::regions]) + " regions\n";
+          " in HBM, " + std::to_string(snapshot[Stat::regions]) + " regions\n";
   char line[256];
   if (rates != nullptr) {
     std::snprintf(line, sizeof line,
