@@ -100,7 +100,8 @@ class View {
   std::map<pid_t, Seen> seen_;
 };
 
-// Over what stood there before, as far as the window is high; appended where it is no terminal.
+// Over what stood there before, as far as the window is high and wide (without wrapping); appended
+// where it is no terminal.
 void draw(const std::string& text, bool in_place, bool first) {
   if (!in_place) {
     std::fputs(text.c_str(), stdout);
@@ -109,14 +110,14 @@ void draw(const std::string& text, bool in_place, bool first) {
   }
   winsize window{};
   const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_row > 1;
-  std::string drawn = first ? "\033[H\033[2J" : "\033[H";
+  std::string drawn = first ? "\033[?7l\033[H\033[2J" : "\033[?7l\033[H";
   int left = known ? window.ws_row - 1 : 1000;
   for (std::size_t begin = 0; begin < text.size() && left > 0; --left) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     drawn += text.substr(begin, end - begin) + "\033[K\n";
     begin = end + 1;
   }
-  std::fputs((drawn + "\033[J").c_str(), stdout);
+  std::fputs((drawn + "\033[J\033[?7h").c_str(), stdout);
   std::fflush(stdout);
 }
 
