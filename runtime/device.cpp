@@ -51,11 +51,12 @@ Device::~Device() {
   }
 }
 
-void Device::freeze(const char* why) noexcept {
-  if (frozen()) return;
-  stats.set(Stat::frozen, 1);
+void Device::freeze(const char* why, FreezeCause cause) noexcept {
+  if (!stats.freeze(cause)) return;
   try {
-    log_error("{}: nothing moves between HBM and host any more; the process goes on as it is", why);
+    const LogLevel level = cause == FreezeCause::request ? LogLevel::warn : LogLevel::error;
+    log_as(level, "{}: nothing moves between HBM and host any more; the process goes on as it is",
+           why);
   } catch (...) {
   }
 }
@@ -225,9 +226,12 @@ bool Device::prepare_copies() {
 }
 
 void Device::share_stats() {
+  const std::string directory = state_directory(options.state_dir);
   std::string why_not;
-  if (!stats.share(state_directory(options.state_dir), &why_not)) {
+  if (!stats.share(directory, &why_not)) {
     log_warn("statistics are not shared: {}", why_not);
+  } else if (!region_table.share(directory, &why_not)) {
+    log_warn("the table of regions is not shared: {}", why_not);
   }
 }
 

@@ -22,6 +22,7 @@
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
 #include "runtime/precopy.h"
+#include "runtime/region_table.h"
 #include "runtime/regions.h"
 #include "runtime/stats.h"
 #include "runtime/status.h"
@@ -36,8 +37,10 @@ struct Device {
   ~Device();
 
   // Nothing moves any more: mappings stay as they are and keep their answers.
-  void freeze(const char* why) noexcept;
-  [[nodiscard]] bool frozen() const noexcept { return stats.get(Stat::frozen) != 0; }
+  void freeze(const char* why, FreezeCause cause = FreezeCause::invariant) noexcept;
+  [[nodiscard]] bool frozen() const noexcept { return stats.frozen() != FreezeCause::none; }
+  // Frozen, and what the runtime knows of the device may be wrong.
+  [[nodiscard]] bool broken() const noexcept { return stats.frozen() == FreezeCause::invariant; }
 
   [[nodiscard]] ChunkId page_of(DeviceAddress address) const noexcept {
     return {static_cast<std::uint32_t>((address - space.begin()).value / base_page.value)};
@@ -60,6 +63,7 @@ struct Device {
   const Driver& driver;
   const Options options;
   Stats stats;
+  RegionTable region_table;
   Histogram stalls;  // of the gate, in nanoseconds
   ShardedCounter launches;
   CUdevice ordinal = 0;

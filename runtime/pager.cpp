@@ -25,7 +25,8 @@ Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Decisions decisio
       allocator_(allocator),
       gate_(gate),
       decisions_(decisions),
-      patience_(device.options.quiesce_deadline) {}
+      patience_(device.options.quiesce_deadline),
+      region_publisher_(device) {}
 
 Status Pager::start() {
   return worker_.start("vhbm-pager", device_.options.pager_interval, [this] { round_safely(); });
@@ -59,12 +60,15 @@ void Pager::round() {
   RelaxedCapture relaxed(device_.driver);
   device_.now.fetch_add(1, std::memory_order_relaxed);
   publish();
-  if (device_.frozen() || resting()) return;
+  region_publisher_.round();
+  // The answer to `vhbm off`: whatever moves does so in this thread, so nothing is on its way.
+  if (device_.stats.freeze_requested()) device_.freeze("vhbm off", FreezeCause::request);
+  if (device_.broken() || resting()) return;
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;
   observe_regions();
-  if (resting() || decisions_.plan == nullptr) return;
+  if (device_.frozen() || resting() || decisions_.plan == nullptr) return;
   const Plan plan = make_plan();
   if (plan.empty() || copy_ahead(plan)) return;
   copied_ahead_ = false;

@@ -9,6 +9,7 @@
 #include "runtime/device.h"
 #include "runtime/flip.h"
 #include "runtime/gate.h"
+#include "runtime/region_publisher.h"
 #include "runtime/residency.h"
 #include "runtime/worker.h"
 
@@ -60,6 +61,7 @@ class Pager {
   bool copied_ahead_ = false;  // since the last flip
   bool told_unseen_ = false;
 
+  RegionPublisher region_publisher_;
   Worker worker_;
 };
 

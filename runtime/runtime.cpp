@@ -202,10 +202,14 @@ void Runtime::stop() noexcept {
   if (impl_ == nullptr) return;
   impl_->host_pool.stop();
   impl_->pager.stop();
-  if (getpid() == impl_->owner) return;
+  if (getpid() == impl_->owner) {
+    impl_->device->region_table.withdraw();
+    return;
+  }
   // The parent's flip may have been under way: nobody here would open the gate again.
   gate_->open();
   impl_->device->stats.unshare_in_child();
+  impl_->device->region_table.unshare_in_child();
 }
 
 }  // namespace vhbm

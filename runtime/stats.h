@@ -1,16 +1,16 @@
 // The statistics of this process: one table of relaxed atomics in a file that others may map, so
 // that watching costs the server nothing. Where no file can be made they live in private memory.
-// Invariant: the file is locked as long as its process lives, so a reader tells the living from the
-// dead without trusting a process id. Locking: none; any thread adds.
+// The file also carries the one word by which an operator steers: see Control. Locking: none; any
+// thread adds.
 #pragma once
-
-#include <sys/types.h>
 
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+
+#include "runtime/shared_file.h"
 
 namespace vhbm {
 
@@ -37,20 +37,27 @@ inline constexpr StatRow stat_rows[] = {
 };
 inline constexpr std::size_t stat_count = std::size(stat_rows);
 
-// What the shared file holds. `layout` differs whenever the table does.
-struct StatsFile {
-  static constexpr std::uint64_t magic_value = 0x737461'6d626876;  // "vhbmats"
-  std::uint64_t magic;
-  std::uint64_t layout;
-  std::int64_t pid;
-  std::int64_t started_at;  // seconds since 1970
-  char command[104];
-  alignas(64) std::array<std::atomic<std::uint64_t>, stat_count> values;
+// Why nothing moves any more, the graver last.
+enum class FreezeCause : std::uint32_t { none, request, invariant };
+
+// What `vhbm off` writes and the pager reads in each of its rounds; the answer is Control::frozen.
+struct Control {
+  std::atomic<std::uint32_t> freeze_requested;  // 1: nothing shall move any more
+  std::atomic<FreezeCause> frozen;
 };
 
-// A hash over the rows' names, in order.
+// What the shared file holds.
+struct StatsFile {
+  static constexpr std::uint64_t magic_value = 0x737461'6d626876;  // "vhbmats"
+  SharedHeader header;
+  Control control;
+  alignas(64) std::array<std::atomic<std::uint64_t>, stat_count> values;
+};
+inline constexpr const char* stats_suffix = ".stats";
+
+// A hash over the rows' names, in order, and where they are.
 [[nodiscard]] constexpr std::uint64_t stats_layout() {
-  std::uint64_t hash = 0xcbf29ce484222325;
+  std::uint64_t hash = 0xcbf29ce484222325 ^ offsetof(StatsFile, values);
   for (const StatRow& row : stat_rows) {
     for (const char* c = row.name;; ++c) {
       hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001b3;
@@ -87,14 +94,30 @@ class Stats {
     return file_->values[static_cast<std::size_t>(stat)].load(std::memory_order_relaxed);
   }
 
+  // An operator wants nothing to move any more.
+  [[nodiscard]] bool freeze_requested() const noexcept {
+    return file_->control.freeze_requested.load(std::memory_order_relaxed) != 0;
+  }
+  [[nodiscard]] FreezeCause frozen() const noexcept {
+    return file_->control.frozen.load(std::memory_order_relaxed);
+  }
+  // False when it was frozen for that, or for something graver, before.
+  bool freeze(FreezeCause cause) noexcept {
+    FreezeCause before = frozen();
+    do {
+      if (before >= cause) return false;
+    } while (!file_->control.frozen.compare_exchange_weak(before, cause));
+    set(Stat::frozen, 1);
+    return true;
+  }
+
  private:
   std::atomic<std::uint64_t>& cell(Stat stat) noexcept {
     return file_->values[static_cast<std::size_t>(stat)];
   }
 
   StatsFile* file_;
-  int descriptor_ = -1;
-  std::string path_;
+  SharedFile shared_;
 };
 
 // Counts from many threads at once: each thread adds to one of a few cache lines.
@@ -122,10 +145,5 @@ class ShardedCounter {
   static inline constinit std::atomic<std::uint32_t> next_shard_{0};
   std::array<Shard, shard_count> shards_;
 };
-
-// The directory that processes of this user share: `configured`, or /dev/shm/vhbm-<uid>.
-[[nodiscard]] std::string state_directory(const std::string& configured);
-// Makes it when it is missing, mode 0700. False, with the reason, when it is not ours alone.
-[[nodiscard]] bool prepare_state_directory(const std::string& directory, std::string* why_not);
 
 }  // namespace vhbm

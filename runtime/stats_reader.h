@@ -18,14 +18,14 @@ struct StatsSnapshot {
   pid_t pid = 0;
   std::int64_t started_at = 0;
   std::string command;
+  FreezeCause frozen = FreezeCause::none;
   std::array<std::uint64_t, stat_count> values{};
 
   [[nodiscard]] std::uint64_t operator[](Stat stat) const {
     return values[static_cast<std::size_t>(stat)];
   }
-  // One line a statistic: name, value in a readable unit, what it says.
-  [[nodiscard]] std::string to_text() const;
-  // One object; values in bytes, nanoseconds and counts.
+  // One object; values in bytes, nanoseconds and counts, and who froze it: null, "request" or
+  // "invariant".
   [[nodiscard]] std::string to_json() const;
 };
 

@@ -5,10 +5,14 @@ namespace vhbm::cli {
 
 enum ExitCode : int {
   exit_ok = 0,
-  exit_no_process = 1,  // stat: nobody runs under vHBM, or not that process
-  exit_refused = 1,     // config: the file, or a variable, is not accepted
-  exit_usage = 64,      // the command line, or a value on it, is not accepted
-  exit_failed = 70,     // something of our own failed, such as writing the summary
+  exit_no_process = 1,      // stat, regions, off: nobody runs under vHBM, or not that process
+  exit_refused = 1,         // config: the file, or a variable, is not accepted
+  exit_already_frozen = 2,  // off
+  exit_no_answer = 3,       // off: the process did not say that it is frozen
+  exit_problem = 1,         // doctor: something that is needed is not there
+  exit_no_driver = 2,       // doctor
+  exit_usage = 64,          // the command line, or a value on it, is not accepted
+  exit_failed = 70,         // something of our own failed, such as writing the summary
   exit_not_executable = 126,
   exit_not_found = 127,
   exit_by_signal = 128,  // plus the signal's number

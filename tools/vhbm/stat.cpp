@@ -1,9 +1,15 @@
 // `vhbm stat`: what the processes under vHBM count. Reads the shared statistics; asks nothing of
 // the processes themselves.
+#include <sys/ioctl.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,61 +17,157 @@
 
 #include "commands.h"
 #include "exit_code.h"
-#include "runtime/options.h"
 #include "runtime/stats_reader.h"
+#include "stat_text.h"
+#include "watched_processes.h"
 
 namespace vhbm::cli {
 namespace {
 
 constexpr const char* examples = R"(Examples:
-  vhbm stat                what every process under vHBM holds, moved and waited for
-  vhbm stat 4711 --json    one process, for a program to read
+  vhbm stat                     what every process under vHBM holds, moved and waited for
+  vhbm stat 4711 --json         one process, for a program to read
+  vhbm stat 4711 --watch        again every second, with rates, until it ends or Ctrl-C
+  vhbm stat --watch 5 --json    every process, one line of JSON each five seconds
 
 Exit code: 0, or 1 when there is no such process.)";
+
+using Clock = std::chrono::steady_clock;
 
 struct Request {
   std::optional<pid_t> process;  // all of them without one
   bool json = false;
+  bool all = false;
+  bool watch = false;
+  double seconds = 1;  // between two looks
 };
 
-void print_json(const std::vector<StatsSnapshot>& found, bool one) {
-  std::string text;
-  for (const StatsSnapshot& snapshot : found) {
-    if (!text.empty()) text += ",\n ";
-    text += snapshot.to_json();
-  }
-  std::printf(one ? "%s\n" : "[%s]\n", text.c_str());
+// What was seen of a process, and when.
+struct Seen {
+  StatsSnapshot snapshot;
+  Clock::time_point when;
+};
+
+std::string rates_json(const Rates& rates) {
+  char text[320];
+  std::snprintf(text, sizeof text,
+                ",\"rates\":{\"seconds\":%.3f,\"promoted_bytes_per_second\":%.0f,"
+                "\"evicted_bytes_per_second\":%.0f,\"stall_share\":%.6f,\"flips_per_second\":%.3f,"
+                "\"launches_per_second\":%.3f}}",
+                rates.seconds, rates.promoted_bytes, rates.evicted_bytes, rates.stall_share,
+                rates.flips, rates.launches);
+  return text;
 }
 
-int stat(const Request& request) {
-  const auto options = Options::from_environment();
-  if (!options.ok()) {
-    std::fprintf(stderr, "vhbm: %s\n", options.status().message().c_str());
-    return exit_usage;
+// The processes, each with its rates where it was seen before.
+class View {
+ public:
+  explicit View(const Request& request) : request_(request) {}
+
+  std::string show(const std::vector<StatsSnapshot>& found) {
+    std::string text;
+    for (const StatsSnapshot& snapshot : found) {
+      const std::optional<Rates> rates = rates_of(snapshot);
+      if (!text.empty()) text += request_.json ? "," : "\n";
+      text += request_.json ? json_of(snapshot, rates)
+                            : stat_text(snapshot, rates ? &*rates : nullptr, request_.all, stdout);
+    }
+    if (!request_.json) return text;
+    return (request_.process ? text : "[" + text + "]") + "\n";
   }
-  const std::string directory = state_directory(options->state_dir);
-  std::vector<std::string> unreadable;
-  std::vector<StatsSnapshot> found = read_live_stats(directory, &unreadable);
+
+ private:
+  std::optional<Rates> rates_of(const StatsSnapshot& snapshot) {
+    const Clock::time_point now = Clock::now();
+    std::optional<Rates> rates;
+    const auto before = seen_.find(snapshot.pid);
+    if (before != seen_.end() && before->second.snapshot.started_at == snapshot.started_at) {
+      const std::chrono::duration<double> passed = now - before->second.when;
+      rates = Rates::between(before->second.snapshot, snapshot, passed.count());
+    }
+    seen_[snapshot.pid] = {snapshot, now};
+    return rates;
+  }
+  [[nodiscard]] static std::string json_of(const StatsSnapshot& snapshot,
+                                           const std::optional<Rates>& rates) {
+    std::string text = snapshot.to_json();
+    if (!rates) return text;
+    text.pop_back();
+    return text + rates_json(*rates);
+  }
+
+  const Request& request_;
+  std::map<pid_t, Seen> seen_;
+};
+
+// Over what stood there before, as far as the window is high and wide (without wrapping); appended
+// where it is no terminal.
+void draw(const std::string& text, bool in_place, bool first) {
+  if (!in_place) {
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+    return;
+  }
+  winsize window{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_row > 1;
+  std::string drawn = first ? "\033[?7l\033[H\033[2J" : "\033[?7l\033[H";
+  int left = known ? window.ws_row - 1 : 1000;
+  for (std::size_t begin = 0; begin < text.size() && left > 0; --left) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    drawn += text.substr(begin, end - begin) + "\033[K\n";
+    begin = end + 1;
+  }
+  std::fputs((drawn + "\033[J\033[?7h").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+std::vector<StatsSnapshot> look(const Request& request, const std::string& directory,
+                                std::vector<std::string>* unreadable) {
+  std::vector<StatsSnapshot> found = read_live_stats(directory, unreadable);
   if (request.process) {
     std::erase_if(found, [&](const StatsSnapshot& one) { return one.pid != *request.process; });
   }
-  for (const std::string& file : unreadable) {
-    std::fprintf(stderr, "vhbm: %s is of another version of vHBM and is left out\n", file.c_str());
+  return found;
+}
+
+// Until the processes have ended, or somebody ends this.
+void watch(const Request& request, const std::string& directory, View& view) {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGINT);
+  sigaddset(&ends, SIGTERM);
+  sigprocmask(SIG_BLOCK, &ends, nullptr);
+  const bool in_place = !request.json && isatty(STDOUT_FILENO) == 1;
+  const auto whole = static_cast<time_t>(request.seconds);
+  const timespec interval{whole,
+                          static_cast<long>((request.seconds - static_cast<double>(whole)) * 1e9)};
+  for (bool first = true;; first = false) {
+    const std::vector<StatsSnapshot> found = look(request, directory, nullptr);
+    if (found.empty()) break;
+    draw((first || request.json || in_place ? "" : "\n") + view.show(found), in_place, first);
+    if (sigtimedwait(&ends, nullptr, &interval) > 0) return;
   }
-  if (request.json && (!found.empty() || !request.process)) {
-    print_json(found, request.process.has_value());
+  if (request.json) return;
+  std::printf("%s\n", request.process ? "the process has ended" : "all processes have ended");
+}
+
+int stat(const Request& request) {
+  const auto directory = shared_directory(request.process);
+  if (!directory) return exit_usage;
+  std::vector<std::string> unreadable;
+  const std::vector<StatsSnapshot> found = look(request, *directory, &unreadable);
+  tell_unreadable(unreadable);
+  View view(request);
+  if (found.empty()) {
+    if (request.json && !request.process) std::fputs("[]\n", stdout);
+    return tell_no_process(request.process, *directory);
+  }
+  if (request.watch) {
+    watch(request, *directory, view);
   } else {
-    for (const StatsSnapshot& snapshot : found) std::fputs(snapshot.to_text().c_str(), stdout);
+    std::fputs(view.show(found).c_str(), stdout);
   }
-  if (!found.empty()) return exit_ok;
-  if (request.process) {
-    std::fprintf(stderr, "vhbm: process %d does not run under vHBM, or has not used a GPU yet\n",
-                 static_cast<int>(*request.process));
-  } else {
-    std::fprintf(stderr, "vhbm: no process of this user runs under vHBM (looked in %s)\n",
-                 directory.c_str());
-  }
-  return exit_no_process;
+  return exit_ok;
 }
 
 }  // namespace
@@ -75,8 +177,19 @@ void add_stat_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("stat", "Show what processes under vHBM count");
   command->add_option("pid", request->process, "only this process");
   command->add_flag("--json", request->json, "print JSON");
+  command->add_flag("--all", request->all, "rows of value 0 too");
+  CLI::Option* watched =
+      command
+          ->add_option("--watch", request->seconds,
+                       "show it again every SECONDS (1), with rates, until it ends or Ctrl-C")
+          ->expected(0, 1)
+          ->type_name("SECONDS")
+          ->check(CLI::Range(0.05, 3600.0));
   command->footer(examples);
-  command->callback([request, &exit_code] { exit_code = stat(*request); });
+  command->callback([request, watched, &exit_code] {
+    request->watch = watched->count() != 0;
+    exit_code = stat(*request);
+  });
 }
 
 }  // namespace vhbm::cli

@@ -1,0 +1,33 @@
+// Tells others of the live regions, a few times a second at most. Locking: takes the device's lock;
+// only the pager's thread calls it.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "runtime/device.h"
+
+namespace vhbm {
+
+class RegionPublisher {
+ public:
+  explicit RegionPublisher(Device& device) : device_(device) {}
+
+  // Between two rounds. Returns at once unless it is time.
+  void round();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] RegionRow describe(const Region& region) const;
+  // How long ago a round was, by the mean length of all rounds.
+  [[nodiscard]] std::uint64_t age_of(Epoch used) const;
+
+  Device& device_;
+  const Clock::time_point begin_ = Clock::now();
+  const Epoch first_ = device_.now.load();
+  Clock::time_point next_ = begin_;
+  std::vector<RegionRow> rows_;  // kept for its memory
+};
+
+}  // namespace vhbm

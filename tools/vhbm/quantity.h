@@ -1,0 +1,24 @@
+// Quantities as a person reads them. Column widths are the caller's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/stats.h"
+
+namespace vhbm::cli {
+
+// "48.0 MiB", "0", "512 B".
+[[nodiscard]] std::string bytes_text(std::uint64_t bytes);
+// "850 ns", "1.50 ms", "2.31 s", "3 min 5 s", "2 h 4 min", "0".
+[[nodiscard]] std::string duration_text(std::uint64_t nanoseconds);
+[[nodiscard]] std::string value_text(std::uint64_t value, StatUnit unit);
+// "[####....]": `part` of `whole`, of so many cells; some of it shows as at least one, and all of
+// it only when it is all.
+[[nodiscard]] std::string bar(std::uint64_t part, std::uint64_t whole, int cells);
+// Rounded down, so that 100 means all.
+[[nodiscard]] unsigned percent(std::uint64_t part, std::uint64_t whole);
+// What a program may have put into its command line does not reach the terminal as control codes.
+[[nodiscard]] std::string printable(const std::string& text);
+
+}  // namespace vhbm::cli

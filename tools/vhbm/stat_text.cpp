@@ -1,0 +1,97 @@
+// The table is the library's own, so a new statistic shows without a change here.
+#include "stat_text.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "quantity.h"
+#include "terminal.h"
+
+namespace vhbm::cli {
+namespace {
+
+constexpr int cells = 20;
+
+std::string used_of(const char* what, std::uint64_t used, std::uint64_t limit) {
+  char line[160];
+  std::snprintf(line, sizeof line, "  %-9s %s %3u%%  %s of %s", what,
+                bar(used, limit, cells).c_str(), percent(used, limit), bytes_text(used).c_str(),
+                bytes_text(limit).c_str());
+  return line;
+}
+
+std::string headline(const StatsSnapshot& snapshot, std::FILE* stream) {
+  std::string text = "process " + std::to_string(snapshot.pid) + "  " + printable(snapshot.command);
+  const std::int64_t seconds = std::max<std::int64_t>(std::time(nullptr) - snapshot.started_at, 0);
+  const std::string up =
+      "  up " + duration_text(static_cast<std::uint64_t>(seconds) * 1'000'000'000);
+  return text + (seconds == 0 ? "" : painted(up, Colour::dim, stream)) + "\n";
+}
+
+std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
+  switch (snapshot.frozen) {
+    case FreezeCause::none:
+      return "  paging    " + painted("on", Colour::green, stream) + "\n";
+    case FreezeCause::request:
+      return "  paging    " + painted("frozen by vhbm off", Colour::red, stream) +
+             ": nothing moves any more\n";
+    case FreezeCause::invariant:
+      break;
+  }
+  return "  paging    " + painted("frozen: an invariant broke", Colour::red, stream) +
+         ", see the process's log; nothing moves any more\n";
+}
+
+}  // namespace
+
+Rates Rates::between(const StatsSnapshot& before, const StatsSnapshot& after, double seconds) {
+  const auto rate = [&](Stat stat) {
+    return after[stat] < before[stat] || seconds <= 0
+               ? 0
+               : static_cast<double>(after[stat] - before[stat]) / seconds;
+  };
+  return {.seconds = seconds,
+          .promoted_bytes = rate(Stat::promoted_bytes),
+          .evicted_bytes = rate(Stat::evicted_bytes),
+          .flips = rate(Stat::flips),
+          .launches = rate(Stat::launches),
+          .stall_share = rate(Stat::stall_ns) / 1e9};
+}
+
+std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
+                      std::FILE* stream) {
+  std::string text = headline(snapshot, stream) + paging(snapshot, stream);
+  text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
+          bytes_text(snapshot[Stat::peak_hbm_bytes]) + "\n";
+  text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + "\n";
+  text += used_of("regions", snapshot[Stat::resident_bytes],
+                  snapshot[Stat::resident_bytes] + snapshot[Stat::host_mapped_bytes]) +
+          " in HBM, " + std::to_string(snapshot[Stat::regions]) + " regions\n";
+  char line[256];
+  if (rates != nullptr) {
+    std::snprintf(line, sizeof line,
+                  "  now       %.2f GB/s promoted, %.2f GB/s evicted, gate closed %.1f%% of the "
+                  "time, %.0f flips/s, %.0f launches/s\n",
+                  rates->promoted_bytes / 1e9, rates->evicted_bytes / 1e9, rates->stall_share * 100,
+                  rates->flips, rates->launches);
+    text += line;
+  }
+  text += "\n";
+  std::size_t zeros = 0;
+  for (std::size_t i = 0; i < stat_count; ++i) {
+    if (snapshot.values[i] == 0 && !all) {
+      ++zeros;
+      continue;
+    }
+    std::snprintf(line, sizeof line, "  %-26s %14s  ", stat_rows[i].name,
+                  value_text(snapshot.values[i], stat_rows[i].unit).c_str());
+    text += line + painted(stat_rows[i].text, Colour::dim, stream) + "\n";
+  }
+  if (zeros != 0) {
+    text += painted("  " + std::to_string(zeros) + " more are 0; --all shows them\n", Colour::dim,
+                    stream);
+  }
+  return text;
+}
+
+}  // namespace vhbm::cli
