@@ -185,13 +185,14 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
   if (exec == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
+  if (m.costs != nullptr) call.spend(m.costs->launch());
   statistics().graph_launches.fetch_add(1, std::memory_order_relaxed);
   if (stream->capture != nullptr) {
     OperationPtr none;
     return submit(call.context(), *stream, GraphWork{exec->steps}, CU_GRAPH_NODE_TYPE_GRAPH, &none);
   }
   std::vector<OperationPtr> after;
-  if (exec->running != nullptr && !exec->running->done) after.push_back(exec->running);
+  if (exec->running != nullptr && !exec->running->settled()) after.push_back(exec->running);
   exec->running = stream->submit(GraphWork{exec->steps}, std::move(after));
   return CUDA_SUCCESS;
 }

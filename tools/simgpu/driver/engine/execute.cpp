@@ -4,6 +4,7 @@
 #include <cstring>
 #include <thread>
 
+#include "cost/recorder.h"
 #include "engine/access_guard.h"
 #include "engine/fuzzer.h"
 #include "engine/statistics.h"
@@ -23,9 +24,14 @@ void stop_if_cancelled() {
 }
 
 void yield_from_kernel() {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   stop_if_cancelled();
   Fuzzer::point();
   std::this_thread::yield();
+}
+
+void note_traffic(const void* address, std::uint64_t bytes, int writes) {
+  current_site->recorder->touches(address, bytes, writes != 0);
 }
 
 WorkResult guarded(void (*body)(const void*), const void* argument) {
@@ -49,7 +55,9 @@ void run_kernel(const void* argument) {
   const SimgpuDim3 grid = work->grid;
   const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
   const std::uint64_t stride = std::max<std::uint64_t>(1, blocks / kFuzzedBlocks);
-  SimgpuBlock block{grid, work->block, {0, 0, 0}, shared, &yield_from_kernel};
+  SimgpuBlock block{
+      grid,   work->block,        {0, 0, 0},
+      shared, &yield_from_kernel, current_site->recorder == nullptr ? nullptr : &note_traffic};
   for (std::uint64_t index = 0; index < blocks; ++index) {
     if (index % stride == 0) {
       stop_if_cancelled();
@@ -105,20 +113,25 @@ WorkResult execute_one(const KernelWork& work) {
   auto aligned = (reinterpret_cast<std::uintptr_t>(shared.data()) + 15) / 16 * 16;
   const KernelRun run{&work, reinterpret_cast<unsigned char*>(aligned)};
   statistics().kernels.fetch_add(1, std::memory_order_relaxed);
-  return guarded(&run_kernel, &run);
+  const WorkResult result = guarded(&run_kernel, &run);
+  if (current_site->recorder != nullptr) current_site->recorder->kernel_ended();
+  return result;
 }
 
 WorkResult execute_one(const CopyWork& work) {
   statistics().copied_bytes.fetch_add(work.width * work.height * work.depth,
                                       std::memory_order_relaxed);
+  if (current_site->recorder != nullptr) current_site->recorder->executes(work);
   return guarded(&run_copy, &work);
 }
 
 WorkResult execute_one(const MemsetWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->executes(work);
   return guarded(&run_memset, &work);
 }
 
 WorkResult execute_one(const HostWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   thread_state().in_host_function = true;
   work.function(work.data);
   thread_state().in_host_function = false;
@@ -126,6 +139,7 @@ WorkResult execute_one(const HostWork& work) {
 }
 
 WorkResult execute_one(const CallbackWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   thread_state().in_host_function = true;
   work.function(work.stream, CUDA_SUCCESS, work.data);
   thread_state().in_host_function = false;

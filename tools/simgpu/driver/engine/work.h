@@ -78,6 +78,7 @@ WorkResult execute(const Work& work, const struct ExecutionSite& site);
 struct ExecutionSite {
   bool (*cancelled)(const void* context);
   const void* context;
+  class Recorder* recorder = nullptr;  // of what the work draws; none without a device profile
 };
 
 }  // namespace simgpu
