@@ -57,14 +57,15 @@ class Walk {
         ask_.cuGraphKernelNodeGetParams_v2(node, &launch) != CUDA_SUCCESS) {
       return;
     }
-    const auto seen = [this](std::uint64_t word) { address(word); };
-    if (launch.extra != nullptr) return words_of_buffer(launch.extra, seen);
+    const Window& window = runtime_.window();
+    const auto seen = [this](std::uint64_t word) { found_.push_back(word); };
+    if (launch.extra != nullptr) return words_of_buffer(window, launch.extra, seen);
     const auto function =
         launch.func != nullptr ? launch.func : reinterpret_cast<CUfunction>(launch.kern);
     if (function == nullptr || launch.kernelParams == nullptr) return;
     const ParameterLayout* layout = layouts_.find(function);
     if (layout == nullptr) layout = layouts_.learn(function, ask_);
-    if (layout != nullptr) words_of_parameters(*layout, launch.kernelParams, seen);
+    if (layout != nullptr) words_of_parameters(window, *layout, launch.kernelParams, seen);
   }
 
   void copy(CUgraphNode node) {

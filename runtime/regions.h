@@ -82,7 +82,11 @@ class Regions {
 
   // Hot. Work in epoch `now` may touch any byte of the region.
   void named(std::uint32_t index, Epoch now) noexcept {
-    heat_[index].last_use.store(now, std::memory_order_relaxed);
+    std::atomic<Epoch>& last_use = heat_[index].last_use;
+    // Threads that launch share these lines: one that holds the answer already is only read.
+    if (last_use.load(std::memory_order_relaxed) != now) {
+      last_use.store(now, std::memory_order_relaxed);
+    }
   }
   [[nodiscard]] Epoch last_use(std::uint32_t index) const noexcept {
     return heat_[index].last_use.load(std::memory_order_relaxed);

@@ -58,8 +58,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     auto device = Device::start(driver, options);
     if (!device.ok()) return device.status();
     std::unique_ptr<Runtime> runtime(new Runtime);
-    runtime->window_begin_ = (*device)->space.begin().value;
-    runtime->window_size_ = (*device)->space.size().value;
+    runtime->window_ = Window((*device)->space.begin(), (*device)->space.size());
     runtime->impl_ = std::make_unique<Impl>(std::move(*device), decisions);
     runtime->gate_ = &runtime->impl_->gate;
     Status status = runtime->impl_->pager.start();
@@ -166,7 +165,7 @@ void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexce
   }
   const Epoch now = device.now.load(std::memory_order_relaxed);
   const std::uint32_t stride = device.pages_per_chunk();
-  const std::uint64_t left_in_window = window_begin_ + window_size_ - address.value;
+  const std::uint64_t left_in_window = window_.end() - address.value;
   const DeviceAddress last = address + Bytes{std::min(length.value, left_in_window) - 1};
   const std::uint32_t end = device.page_of(last).value;
   std::uint64_t in_place = 0;
@@ -180,13 +179,17 @@ void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexce
   device.stats.add(Stat::named_in_place_bytes, bytes);
 }
 
-void Runtime::named(DeviceAddress address) noexcept {
-  if (!owns(address)) return;
+void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
   Device& device = *impl_->device;
-  const std::uint32_t region = device.pages.region(device.page_of(address));
-  if (region == PageTable::no_region) return;
-  device.regions.named(region, device.now.load(std::memory_order_relaxed));
-  const Bytes in_place = device.regions.host_mapped(region);
+  const Epoch now = device.now.load(std::memory_order_relaxed);
+  Bytes in_place;
+  for (const std::uint64_t address : addresses) {
+    if (!window_.contains(address)) continue;
+    const std::uint32_t region = device.pages.region(device.page_of({address}));
+    if (region == PageTable::no_region) continue;
+    device.regions.named(region, now);
+    in_place += device.regions.host_mapped(region);
+  }
   if (in_place.value != 0) device.stats.add(Stat::named_in_place_bytes, in_place.value);
 }
 

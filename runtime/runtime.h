@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "runtime/driver.h"
 #include "runtime/gate.h"
@@ -16,6 +17,7 @@
 #include "runtime/residency.h"
 #include "runtime/status.h"
 #include "runtime/units.h"
+#include "runtime/window.h"
 
 namespace vhbm {
 
@@ -68,21 +70,23 @@ class Runtime {
   void capture_began();
   void capture_ended();
 
-  // Hot. Two compares.
+  // Hot.
+  [[nodiscard]] const Window& window() const noexcept { return window_; }
   [[nodiscard]] bool owns(DeviceAddress address) const noexcept {
-    return address.value - window_begin_ < window_size_;
+    return window_.contains(address.value);
   }
   // Whether any of [address, address + size) lies in the window.
   [[nodiscard]] bool overlaps(DeviceAddress address, Bytes size) const noexcept {
     return owns(address) ||
-           (address.value < window_begin_ && size.value > window_begin_ - address.value);
+           (address.value < window_.begin() && size.value > window_.begin() - address.value);
   }
   // Hot. Every submission of GPU work happens inside: `auto pass = runtime.gate().pass();`
   [[nodiscard]] Gate& gate() noexcept { return *gate_; }
   // Hot. A copy or memset touches exactly this range.
   void touched(DeviceAddress address, Bytes length, Access access = Access::read) noexcept;
-  // Hot. A kernel's argument names this address: its region may be touched anywhere.
-  void named(DeviceAddress address) noexcept;
+  // Hot. A kernel's arguments name these addresses: their regions may be touched anywhere.
+  void named(std::span<const std::uint64_t> addresses) noexcept;
+  void named(DeviceAddress address) noexcept { named(std::span(&address.value, 1)); }
 
   // Hot. One kernel or graph was submitted.
   void launched() noexcept;
@@ -98,7 +102,7 @@ class Runtime {
   class Impl;
   Runtime();
 
-  std::uint64_t window_begin_ = 0, window_size_ = 0;
+  Window window_;
   Gate* gate_ = nullptr;  // the implementation's
   std::unique_ptr<Impl> impl_;
 };

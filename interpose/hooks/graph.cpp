@@ -8,8 +8,7 @@ namespace {
 void name_graph(Runtime& runtime, CUgraphExec executable) {
   runtime.launched();
   const GraphEvidence::Addresses* addresses = Session::get().graphs.find(executable);
-  if (addresses == nullptr) return;
-  for (std::uint64_t address : *addresses) runtime.named({address});
+  if (addresses != nullptr) runtime.named(*addresses);
 }
 
 void learn(const HookScope& scope, CUgraphExec executable, CUgraph graph) {

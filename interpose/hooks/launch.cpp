@@ -8,19 +8,42 @@
 namespace vhbm::interpose {
 namespace {
 
+// Hands words to the runtime many at once.
+class Named {
+ public:
+  explicit Named(Runtime& runtime) noexcept : runtime_(runtime) {}
+  ~Named() { hand_over(); }
+  Named(const Named&) = delete;
+  Named& operator=(const Named&) = delete;
+
+  void operator()(std::uint64_t word) noexcept {
+    words_[count_++] = word;
+    if (count_ == std::size(words_)) hand_over();
+  }
+
+ private:
+  void hand_over() noexcept {
+    if (count_ != 0) runtime_.named({words_, count_});
+    count_ = 0;
+  }
+
+  Runtime& runtime_;
+  std::size_t count_ = 0;
+  std::uint64_t words_[32];
+};
+
 void name_arguments(Runtime& runtime, CUfunction function, void** parameters, void** extra) {
   runtime.launched();
-  const auto seen = [&](std::uint64_t word) {
-    if (runtime.owns({word})) runtime.named({word});
-  };
-  if (extra != nullptr) return words_of_buffer(extra, seen);
+  const Window& window = runtime.window();
+  Named seen(runtime);
+  if (extra != nullptr) return words_of_buffer(window, extra, seen);
   if (parameters == nullptr) return;
   Session& session = Session::get();
   const ParameterLayout* layout = session.layouts.find(function);
   if (layout == nullptr && !session.captures.any()) {
     layout = session.layouts.learn(function, linkage()->ask);
   }
-  if (layout != nullptr) words_of_parameters(*layout, parameters, seen);
+  if (layout != nullptr) words_of_parameters(window, *layout, parameters, seen);
 }
 
 }  // namespace

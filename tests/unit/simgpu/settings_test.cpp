@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include <cuda.h>
@@ -45,6 +46,49 @@ TEST(Settings, RefusesABadFaultPlanAndABadSeed) {
 TEST(Settings, AcceptsSizesWithUnits) {
   EXPECT_NE(output_with("SIMGPU_HBM=64MiB SIMGPU_HOST=1048576").find("cuInit gives 0\n"),
             std::string::npos);
+}
+
+// What a program prints that is started with this as its device profile.
+std::string output_with_profile(const std::string& text) {
+  const std::string path = testing::TempDir() + "profile_" + std::to_string(getpid()) + ".toml";
+  std::ofstream(path) << text;
+  const std::string output = output_with("SIMGPU_PROFILE=" + path);
+  std::remove(path.c_str());
+  return output;
+}
+
+TEST(Profile, NamesFileLineKeyValueAndWhatIsAccepted) {
+  const struct {
+    const char* text;
+    const char* told;
+  } wrong[] = {
+      {"[link]\nboth_GBps = -3\n", ".toml:2: link.both_GBps = -3: accepted is a number above 0"},
+      {"[link]\nboth_GBps = 0\n", ".toml:2: link.both_GBps = 0: accepted is a number above 0"},
+      {"[copy]\n\nstart_us = 'x'\n", ".toml:3: copy.start_us = 'x': accepted is a number of 0"},
+      {"clock = 'fast'\n", ".toml:1: clock = 'fast': accepted is \"virtual\" or \"real\""},
+      {"scale = 0\n", ".toml:1: scale = 0: accepted is a number above 0"},
+      {"[link]\nspeed = 3\n", ".toml:2: link.speed = 3: unknown key: accepted in [link] are"},
+      {"speed = 3\n", ".toml:1: speed = 3: unknown key: accepted are clock, scale, [hbm]"},
+      {"link = 3\n", ".toml:1: link = 3: accepted is a section"},
+      {"[link\n", ".toml:1: "},
+  };
+  for (const auto& one : wrong) {
+    const std::string text = output_with_profile(one.text);
+    EXPECT_NE(text.find(one.told), std::string::npos) << text;
+    EXPECT_NE(text.find("cuInit gives 1\n"), std::string::npos) << text;
+  }
+}
+
+TEST(Profile, MayLeaveOutWhatItDoesNotLimit) {
+  for (const char* text :
+       {"", "clock = \"real\"\n[copy]\nstart_us = 0\n", "[map]\ncall_us = 1.5\n"}) {
+    EXPECT_NE(output_with_profile(text).find("cuInit gives 0\n"), std::string::npos) << text;
+  }
+}
+
+TEST(Profile, ThatIsNotThereIsNamed) {
+  const std::string text = output_with("SIMGPU_PROFILE=/nowhere/a.toml");
+  EXPECT_NE(text.find("SIMGPU_PROFILE: /nowhere/a.toml"), std::string::npos) << text;
 }
 
 TEST(Symbols, EachIsAnsweredWithTheFunctionOfThatName) {

@@ -92,6 +92,9 @@ void Context::synchronize(std::unique_lock<std::mutex>& lock) {
   machine()->wait(lock, [&] {
     return std::all_of(operations.begin(), operations.end(), [](const auto& o) { return o->done; });
   });
+  if (const auto& costs = machine()->costs) {
+    for (const OperationPtr& operation : operations) costs->observed(lock, *machine(), *operation);
+  }
 }
 
 void Context::destroy(std::unique_lock<std::mutex>& lock) {

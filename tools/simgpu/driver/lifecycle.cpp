@@ -29,6 +29,25 @@ Call::Call(const char* function, Needs needs) {
   }
 }
 
+void Call::spend(double seconds) {
+  Costs& costs = *machine()->costs;
+  if (costs.sleeps()) {
+    owed_ += seconds;
+  } else {
+    costs.spend(seconds);
+  }
+}
+
+void Call::sleep() {
+  lock_.unlock();
+  machine()->costs->sleep(owed_);
+}
+
+void Call::observed(const OperationPtr& operation) {
+  Machine& m = *machine();
+  if (m.costs != nullptr && operation != nullptr) m.costs->observed(lock_, m, *operation);
+}
+
 CUresult Call::unsafe_while_capturing() {
   const CUstreamCaptureMode mode = thread_state().capture_mode;
   if (mode == CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_SUCCESS;

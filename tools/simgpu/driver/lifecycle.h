@@ -23,6 +23,11 @@ enum class Needs { nothing, driver, context };
 class Call {
  public:
   Call(const char* function, Needs needs);
+  ~Call() {
+    if (owed_ > 0) sleep();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
 
   bool refused() const { return result_ != CUDA_SUCCESS; }
   CUresult result() const { return result_; }
@@ -33,10 +38,19 @@ class Call {
   // and the capture is spoilt (cuda.h: cuThreadExchangeStreamCaptureMode).
   CUresult unsafe_while_capturing();
 
+  // The call takes this long; on the real clock, sleeps once it lets go of the lock. Only with a
+  // device profile.
+  void spend(double seconds);
+  // The caller has seen that the operation is done.
+  void observed(const OperationPtr& operation);
+
  private:
   std::unique_lock<std::mutex> lock_;
   Context* context_ = nullptr;
   CUresult result_ = CUDA_SUCCESS;
+  double owed_ = 0;  // seconds to sleep for
+
+  void sleep();
 };
 
 #define SIMGPU_CALL(needs) SIMGPU_CALL_OF(__func__, needs)

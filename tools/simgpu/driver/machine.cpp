@@ -196,6 +196,14 @@ CUresult start_machine() {
     std::fprintf(stderr, "simgpu: SIMGPU_FAULTS: %s\n", error.c_str());
     return CUDA_ERROR_INVALID_VALUE;
   }
+  if (!options.profile.empty()) {
+    Profile profile;
+    if (!profile.read(options.profile, &error)) {
+      std::fprintf(stderr, "simgpu: SIMGPU_PROFILE: %s\n", error.c_str());
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+    instance->costs = std::make_unique<Costs>(profile);
+  }
   if (!Fuzzer::configure(options.fuzz)) {
     std::fprintf(stderr, "simgpu: SIMGPU_FUZZ='%s': accepted is SEED or SEED:INTENSITY, 1 to 100\n",
                  options.fuzz.c_str());
@@ -222,6 +230,13 @@ int simgpu_set_faults(const char* plan) {
   std::string error;
   auto lock = instance->lock();
   return instance->faults.set(plan, &error) ? 1 : 0;
+}
+
+double simgpu_seconds(void) {
+  simgpu::Machine* instance = simgpu::machine();
+  if (instance == nullptr || instance->costs == nullptr) return 0;
+  auto lock = instance->lock();
+  return instance->costs->now();
 }
 
 int simgpu_set_fuzz(const char* text) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "context.h"
+#include "cost/costs.h"
 #include "engine/stream.h"
 #include "fault_plan.h"
 #include "graph/graph.h"
@@ -81,6 +82,7 @@ struct Machine {
   std::mutex mutex;
   std::condition_variable completed;  // some operation ended
   FaultPlan faults;
+  std::unique_ptr<Costs> costs;  // none without a device profile
   AddressSpace space;
   PhysicalPool host_pool;
   HostMemory host_memory;

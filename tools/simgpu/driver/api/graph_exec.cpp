@@ -238,6 +238,7 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
   if (exec == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
+  if (m.costs != nullptr) call.spend(m.costs->launch());
   statistics().graph_launches.fetch_add(1, std::memory_order_relaxed);
   if (stream->capture != nullptr) {
     OperationPtr none;
@@ -248,8 +249,10 @@ CUresult cuGraphLaunch(CUgraphExec handle, CUstream stream_handle) {
     return result;
   }
   std::vector<OperationPtr> after, records;
-  if (exec->running != nullptr && !exec->running->done) after.push_back(exec->running);
+  if (exec->running != nullptr && !exec->running->settled()) after.push_back(exec->running);
   exec->running = stream->submit(launch_work(*exec, &records), std::move(after));
+  // On the virtual clock, events of its nodes are as late as the graph.
+  for (const auto& record : records) record->task = exec->running->task;
   exec->running->records = std::move(records);
   return CUDA_SUCCESS;
 }

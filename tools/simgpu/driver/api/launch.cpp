@@ -71,6 +71,7 @@ CUresult launch(const LaunchShape& shape, void** parameters, void** extra, CUstr
       result != CUDA_SUCCESS) {
     return result;
   }
+  if (m.costs != nullptr) call.spend(m.costs->launch());
   OperationPtr operation;
   return submit(call.context(), *stream, std::move(work), CU_GRAPH_NODE_TYPE_KERNEL, &operation);
 }

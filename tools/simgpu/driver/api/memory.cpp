@@ -24,6 +24,12 @@ CUresult allocate(Call& call, std::size_t size, CUdeviceptr* out) {
   return device.heap.allocate(size, &call.context(), out);
 }
 
+// What page-locking costs, where it went well.
+CUresult pinned(Call& call, Machine& m, std::size_t size, CUresult result) {
+  if (m.costs != nullptr && result == CUDA_SUCCESS) call.spend(m.costs->pin(size));
+  return result;
+}
+
 }  // namespace
 
 extern "C" {
@@ -103,14 +109,17 @@ CUresult cuMemHostAlloc(void** out, std::size_t size, unsigned flags) {
   SIMGPU_CALL(context);
   if (out == nullptr || (flags & ~7u) != 0) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
-  return m.host_memory.allocate(size, flags | CU_MEMHOSTALLOC_DEVICEMAP, &call.context(), out);
+  return pinned(
+      call, m, size,
+      m.host_memory.allocate(size, flags | CU_MEMHOSTALLOC_DEVICEMAP, &call.context(), out));
 }
 
 CUresult cuMemAllocHost_v2(void** out, std::size_t size) {
   SIMGPU_CALL(context);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
-  return m.host_memory.allocate(size, CU_MEMHOSTALLOC_DEVICEMAP, &call.context(), out);
+  return pinned(call, m, size,
+                m.host_memory.allocate(size, CU_MEMHOSTALLOC_DEVICEMAP, &call.context(), out));
 }
 
 CUresult cuMemFreeHost(void* address) {
@@ -122,7 +131,7 @@ CUresult cuMemFreeHost(void* address) {
 
 CUresult cuMemHostRegister_v2(void* address, std::size_t size, unsigned flags) {
   SIMGPU_CALL(context);
-  return m.host_memory.add_registered(address, size, flags, &call.context());
+  return pinned(call, m, size, m.host_memory.add_registered(address, size, flags, &call.context()));
 }
 
 CUresult cuMemHostUnregister(void* address) {

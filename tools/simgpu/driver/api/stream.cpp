@@ -19,6 +19,17 @@ CUresult check_observable(Context& context, Stream& stream) {
   return check_legacy_use(context, stream);
 }
 
+// On the virtual clock, who finds work complete is as late as that. Nothing else would move the
+// clock of a host that only asks.
+void observe_what_is_done(Call& call, const Stream& stream) {
+  auto asked_for = stream.kind == StreamKind::legacy ? stream.context->pending_blocking()
+                                                     : std::vector<OperationPtr>();
+  if (stream.last() != nullptr) asked_for.push_back(stream.last());
+  for (const OperationPtr& operation : asked_for) {
+    if (operation->done) call.observed(operation);
+  }
+}
+
 CUresult create_stream(const char* function, CUstream* out, unsigned flags, int priority) {
   SIMGPU_CALL_OF(function, context);
   if (out == nullptr || (flags & ~1u) != 0) return CUDA_ERROR_INVALID_VALUE;
@@ -91,6 +102,7 @@ CUresult cuStreamQuery(CUstream handle) {
   SIMGPU_CALL_ON(handle);
   if (CUresult result = check_observable(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
+  if (m.costs != nullptr) observe_what_is_done(call, *stream);
   const bool others_idle =
       stream->kind != StreamKind::legacy || stream->context->pending_blocking().empty();
   return stream->idle() && others_idle ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
@@ -125,7 +137,7 @@ CUresult cuStreamWaitEvent(CUstream handle, CUevent event_handle, unsigned flags
   }
   if (CUresult result = check_legacy_use(call.context(), *stream); result != CUDA_SUCCESS)
     return result;
-  if (event->recorded != nullptr && !event->recorded->done) {
+  if (event->recorded != nullptr && !event->recorded->settled()) {
     stream->submit(EmptyWork{}, {event->recorded});
   }
   return CUDA_SUCCESS;
@@ -234,6 +246,7 @@ CUresult cuEventQuery(CUevent handle) {
   }
   if (event->recorded == nullptr) return event->context->error;
   if (!event->recorded->done) return CUDA_ERROR_NOT_READY;
+  call.observed(event->recorded);
   return event->context->error;
 }
 
@@ -247,6 +260,7 @@ CUresult cuEventSynchronize(CUevent handle) {
   }
   if (const OperationPtr recorded = event->recorded) {
     m.wait(call.lock(), [&] { return recorded->done; });
+    call.observed(recorded);
   }
   m.trim_pools();
   return event->context->error;
@@ -262,6 +276,12 @@ CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent begin_handle, CUeven
     return CUDA_ERROR_INVALID_HANDLE;
   }
   if (!begin->recorded->done || !end->recorded->done) return CUDA_ERROR_NOT_READY;
+  if (m.costs != nullptr) {
+    call.observed(begin->recorded);
+    call.observed(end->recorded);
+    *milliseconds = static_cast<float>(m.costs->between(*begin->recorded, *end->recorded) * 1e3);
+    return CUDA_SUCCESS;
+  }
   *milliseconds =
       std::chrono::duration<float, std::milli>(end->recorded->finished - begin->recorded->finished)
           .count();

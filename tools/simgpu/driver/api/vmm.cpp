@@ -83,6 +83,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle* out, std::size_t size,
   frame->handles = 1;
   *out = reinterpret_cast<CUmemGenericAllocationHandle>(frame.get());
   m.frames[*out] = std::move(frame);
+  if (m.costs != nullptr) call.spend(m.costs->create(*properties, size));
   return CUDA_SUCCESS;
 }
 
@@ -101,13 +102,18 @@ CUresult cuMemMap(CUdeviceptr address, std::size_t size, std::size_t offset,
   if (it == m.frames.end() || offset != 0 || flags != 0 || m.is_native(address)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
-  return m.space.map(address, size, it->second);
+  const CUresult result = m.space.map(address, size, it->second);
+  if (m.costs != nullptr && result == CUDA_SUCCESS) call.spend(m.costs->map());
+  return result;
 }
 
 CUresult cuMemUnmap(CUdeviceptr address, std::size_t size) {
   SIMGPU_CALL(driver);
   if (m.is_native(address)) return CUDA_ERROR_INVALID_VALUE;
-  return m.space.unmap(address, size);
+  const std::size_t handles = m.costs == nullptr ? 0 : m.space.mappings_in(address, size);
+  const CUresult result = m.space.unmap(address, size);
+  if (m.costs != nullptr && result == CUDA_SUCCESS) call.spend(m.costs->unmap(handles));
+  return result;
 }
 
 CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccessDesc* descriptions,
@@ -125,7 +131,11 @@ CUresult cuMemSetAccess(CUdeviceptr address, std::size_t size, const CUmemAccess
       return CUDA_ERROR_INVALID_VALUE;
     }
   }
-  return m.space.set_access(address, size, descriptions, count);
+  const CUresult result = m.space.set_access(address, size, descriptions, count);
+  if (m.costs != nullptr && result == CUDA_SUCCESS) {
+    call.spend(m.costs->set_access(m.space.mappings_in(address, size)));
+  }
+  return result;
 }
 
 CUresult cuMemGetAccess(unsigned long long* flags, const CUmemLocation* location,

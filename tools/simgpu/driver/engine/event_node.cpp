@@ -15,6 +15,7 @@ WorkResult end_record(Operation& record) {
 }
 
 WorkResult wait_for_record(const Operation& record, const ExecutionSite& site) {
+  if (site.recorder != nullptr) site.recorder->may_wait();
   auto lock = machine()->lock();
   while (!record.done) {
     if (site.cancelled(site.context)) return WorkResult::cancelled;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <thread>
 
+#include "cost/recorder.h"
 #include "engine/access_guard.h"
 #include "engine/device_view.h"
 #include "engine/event_node.h"
@@ -28,11 +29,16 @@ void stop_if_cancelled() {
 thread_local int current_view = kAllDevices;
 
 void yield_from_kernel() {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   stop_if_cancelled();
   Fuzzer::point();
   leave_view();
   std::this_thread::yield();
   enter_view(current_view);
+}
+
+void note_traffic(const void* address, std::uint64_t bytes, int writes) {
+  current_site->recorder->touches(address, bytes, writes != 0);
 }
 
 WorkResult guarded(int view, void (*body)(const void*), const void* argument) {
@@ -58,7 +64,9 @@ void run_kernel(const void* argument) {
   const SimgpuDim3 grid = work->grid;
   const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
   const std::uint64_t stride = std::max<std::uint64_t>(1, blocks / kFuzzedBlocks);
-  SimgpuBlock block{grid, work->block, {0, 0, 0}, shared, &yield_from_kernel};
+  SimgpuBlock block{
+      grid,   work->block,        {0, 0, 0},
+      shared, &yield_from_kernel, current_site->recorder == nullptr ? nullptr : &note_traffic};
   for (std::uint64_t index = 0; index < blocks; ++index) {
     if (index % stride == 0) {
       stop_if_cancelled();
@@ -130,24 +138,30 @@ WorkResult execute_one(const KernelWork& work) {
   auto aligned = (reinterpret_cast<std::uintptr_t>(shared.data()) + 15) / 16 * 16;
   const KernelRun run{&work, reinterpret_cast<unsigned char*>(aligned)};
   statistics().kernels.fetch_add(1, std::memory_order_relaxed);
-  return guarded(current_site->device, &run_kernel, &run);
+  const WorkResult result = guarded(current_site->device, &run_kernel, &run);
+  if (current_site->recorder != nullptr) current_site->recorder->kernel_ended();
+  return result;
 }
 
 WorkResult execute_one(const CopyWork& work) {
   statistics().copied_bytes.fetch_add(work.width * work.height * work.depth,
                                       std::memory_order_relaxed);
+  if (current_site->recorder != nullptr) current_site->recorder->executes(work);
   return guarded(kAllDevices, &run_copy, &work);
 }
 
 WorkResult execute_one(const MemsetWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->executes(work);
   return guarded(kAllDevices, &run_memset, &work);
 }
 
 WorkResult execute_one(const MemoryOperationsWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   return guarded(kAllDevices, &run_memory_operations, &work);
 }
 
 WorkResult execute_one(const HostWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   thread_state().in_host_function = true;
   work.function(work.data);
   thread_state().in_host_function = false;
@@ -155,6 +169,7 @@ WorkResult execute_one(const HostWork& work) {
 }
 
 WorkResult execute_one(const CallbackWork& work) {
+  if (current_site->recorder != nullptr) current_site->recorder->may_wait();
   thread_state().in_host_function = true;
   work.function(work.stream, CUDA_SUCCESS, work.data);
   thread_state().in_host_function = false;

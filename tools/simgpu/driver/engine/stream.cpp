@@ -1,6 +1,7 @@
 #include "engine/stream.h"
 
 #include "context.h"
+#include "cost/costs.h"
 #include "engine/fuzzer.h"
 #include "machine.h"
 
@@ -18,6 +19,10 @@ bool context_cancelled(const void* context) {
 
 Stream::Stream(Context* owner, StreamKind stream_kind, int stream_priority)
     : context(owner), kind(stream_kind), priority(stream_priority), id(next_stream_id++) {}
+
+bool Operation::settled() const {
+  return done && (task == nullptr || task->state == Task::State::ended);
+}
 
 std::shared_ptr<Stream> Stream::create(Context* context, StreamKind kind, int priority) {
   std::shared_ptr<Stream> stream(new Stream(context, kind, priority));
@@ -37,6 +42,9 @@ OperationPtr Stream::submit(Work work, std::vector<OperationPtr> after) {
   auto operation = std::make_shared<Operation>();
   operation->work = std::move(work);
   operation->after = std::move(after);
+  if (const auto& costs = machine()->costs) {
+    costs->submitted(*operation, last_.get(), *machine());
+  }
   queue_.push_back(operation);
   last_ = operation;
   wake_.notify_all();
@@ -48,9 +56,20 @@ void Stream::finish() {
   wake_.notify_all();
 }
 
+WorkResult Stream::run_one(Operation& operation, Machine& owner) {
+  ExecutionSite site{&context_cancelled, context, context->device->ordinal};
+  if (owner.costs == nullptr) return execute(operation.work, site);
+  Recorder recorder(owner.costs->profile, operation.task);
+  site.recorder = &recorder;
+  const WorkResult result = execute(operation.work, site);
+  owner.costs->executed(recorder);
+  const auto lock = owner.lock();
+  owner.costs->ended(operation, recorder);
+  return result;
+}
+
 void Stream::run() {
   Machine& owner = *machine();
-  const ExecutionSite site{&context_cancelled, context, context->device->ordinal};
   auto lock = owner.lock();
   for (;;) {
     wake_.wait(lock, [this] { return !queue_.empty() || finishing_; });
@@ -60,7 +79,7 @@ void Stream::run() {
     WorkResult result = WorkResult::completed;
     if (context->error == CUDA_SUCCESS) {
       lock.unlock();
-      result = execute(operation->work, site);
+      result = run_one(*operation, owner);
       operation->work = EmptyWork{};  // lets go of modules and staging outside the lock
       lock.lock();
       if (owner.faults.device_lost_after_this_work()) {
@@ -71,6 +90,7 @@ void Stream::run() {
       }
     }
     if (result == WorkResult::illegal_address) context->fail(CUDA_ERROR_ILLEGAL_ADDRESS);
+    if (operation->task != nullptr) operation->task->known = true;
     operation->end();
     for (const auto& record : operation->records) {
       if (!record->done) record->end();

@@ -19,8 +19,10 @@
 namespace simgpu {
 
 class Context;
+struct Machine;
 struct Capture;
 struct Node;
+struct Task;
 
 struct Operation {
   Work work;
@@ -29,6 +31,7 @@ struct Operation {
   std::vector<std::shared_ptr<Operation>> records;
   bool done = false;
   std::chrono::steady_clock::time_point finished;
+  std::shared_ptr<Task> task;  // its place on the virtual clock, where there is one
 
   bool ready() const {
     for (const auto& other : after) {
@@ -36,6 +39,9 @@ struct Operation {
     }
     return true;
   }
+  // Nothing that is submitted now has to come after it. Work that really is done may not be on the
+  // virtual clock.
+  bool settled() const;
   void end() {
     done = true;
     after.clear();
@@ -58,7 +64,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void finish();
   void wake() { wake_.notify_all(); }
 
-  bool idle() const { return last_ == nullptr || last_->done; }
+  bool idle() const { return last_ == nullptr || last_->settled(); }
   // Told to finish, and nothing left to do: ended() follows shortly.
   bool ending() const { return finishing_ && queue_.empty() && !ended_; }
   bool ended() const { return ended_; }
@@ -84,6 +90,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
  private:
   Stream(Context* owner, StreamKind kind, int priority);
   void run();
+  WorkResult run_one(Operation& operation, Machine& owner);  // without the lock
 
   std::thread thread_;
   std::condition_variable wake_;

@@ -33,6 +33,7 @@ CUresult submit(Context& context, Stream& stream, Work work, CUgraphNodeType typ
 CUresult wait_for(Call& call, const OperationPtr& operation) {
   if (operation == nullptr) return CUDA_SUCCESS;
   machine()->wait(call.lock(), [&] { return operation->done; });
+  call.observed(operation);
   return call.context().error;
 }
 

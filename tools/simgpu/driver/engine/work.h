@@ -92,7 +92,8 @@ WorkResult execute(const Work& work, const struct ExecutionSite& site);
 struct ExecutionSite {
   bool (*cancelled)(const void* context);
   const void* context;
-  int device;  // the context's
+  int device;                          // the context's
+  class Recorder* recorder = nullptr;  // of what the work draws; none without a device profile
 };
 
 }  // namespace simgpu

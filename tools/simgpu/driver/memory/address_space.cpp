@@ -212,6 +212,11 @@ const Mapping* AddressSpace::find_mapping(CUdeviceptr address, Range* range) con
   return &it->second;
 }
 
+std::size_t AddressSpace::mappings_in(CUdeviceptr address, std::size_t size) const {
+  return static_cast<std::size_t>(
+      std::distance(mappings_.lower_bound(address), mappings_.lower_bound(address + size)));
+}
+
 int AddressSpace::protection(CUmemAccess_flags flags) {
   switch (flags) {
     case CU_MEM_ACCESS_FLAGS_PROT_READWRITE:

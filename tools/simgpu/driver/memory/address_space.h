@@ -46,6 +46,8 @@ class AddressSpace {
   bool find_reservation(CUdeviceptr address, Range* range) const;
   const Mapping* find_mapping(CUdeviceptr address, Range* range) const;
 
+  std::size_t mappings_in(CUdeviceptr address, std::size_t size) const;
+
   static int protection(CUmemAccess_flags flags);
 
  private:

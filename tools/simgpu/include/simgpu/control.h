@@ -20,6 +20,9 @@ int simgpu_set_faults(const char* plan);
 // SEED or SEED:INTENSITY, as SIMGPU_FUZZ; "" stops the fuzzer. 1 if it was read, else 0.
 int simgpu_set_fuzz(const char* text);
 
+// With a device profile: the simulated time on the host's clock, in seconds. Else 0.
+double simgpu_seconds(void);
+
 // What is allocated on one device now and at most; zeros before cuInit.
 void simgpu_memory(int device, SimgpuMemory* out);
 

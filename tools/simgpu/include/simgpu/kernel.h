@@ -50,6 +50,8 @@ static __device__ __forceinline__ void store(T* where, T value) {
 static __device__ __forceinline__ void yield() {
   __nanosleep(200);
 }
+static __device__ __forceinline__ void reads(const void*, size_t) {}
+static __device__ __forceinline__ void writes(const void*, size_t) {}
 }  // namespace gpu
 
 #else  // a host compiler: a module for the simulated driver
@@ -155,6 +157,16 @@ static inline void store(T* where, T value) {
 }
 static inline void yield() {
   simgpu::current_block->yield();
+}
+// Declares memory that is read or written, for a device profile to price; each byte once a kernel,
+// from whichever block, outside GPU_THREADS. Nothing at all on a GPU.
+static inline void reads(const void* address, size_t bytes) {
+  const SimgpuBlock& block = *simgpu::current_block;
+  if (block.traffic != nullptr) block.traffic(address, bytes, 0);
+}
+static inline void writes(const void* address, size_t bytes) {
+  const SimgpuBlock& block = *simgpu::current_block;
+  if (block.traffic != nullptr) block.traffic(address, bytes, 1);
 }
 }  // namespace gpu
 

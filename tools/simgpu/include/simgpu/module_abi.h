@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define SIMGPU_MODULE_ABI 1u
+#define SIMGPU_MODULE_ABI 2u
 #define SIMGPU_MODULE_SYMBOL "simgpu_module"
 #define SIMGPU_GLOBALS_SYMBOL "simgpu_globals"
 
@@ -23,6 +23,8 @@ typedef struct SimgpuBlock {
   SimgpuDim3 grid, block, index;
   unsigned char* dynamic_shared;  // as many bytes as the launch asked for, 16-byte aligned
   void (*yield)(void);
+  // Says that the kernel reads or writes this memory, for what that costs; null where nobody asks.
+  void (*traffic)(const void* address, uint64_t bytes, int writes);
 } SimgpuBlock;
 
 // Offset and size in bytes of one parameter in the launch's parameter buffer.
