@@ -163,7 +163,7 @@ TEST_F(Watched, RegionsAreListedWithWhereTheyLive) {
 
   const CommandResult table = shell(tool + "regions");
   EXPECT_EQ(table.exit_code, 0);
-  for (const char* word : {"WHERE", "no evidence yet", "all regions", "[##########] 100%",
+  for (const char* word : {"WHERE", "filled from the host, and not used yet", "all regions", "[##########] 100%",
                            "[..........]   0%", "64.0 MiB"}) {
     EXPECT_NE(table.output.find(word), std::string::npos) << word << "\n" << table.output;
   }
