@@ -81,6 +81,21 @@ void print(const std::vector<Row>& rows) {
   }
 }
 
+// What the copies taken ahead saved, and how long the server was held up at a time.
+void print_moves(const Json& counters) {
+  const auto bytes = [&](const char* name) { return mebibytes(value(counters, name)); };
+  const auto time = [&](const char* name) {
+    return number(value(counters, name) / 1e6, "%.2f ms");
+  };
+  std::printf(
+      "Of what left HBM, %s had a host copy that still held: nothing was copied while the server\n"
+      "waited. Copied ahead: %s; changed since, and copied again: %s. A stall took\n"
+      "%s (p50), %s (p99), %s at most.\n\n",
+      bytes("/clean_evicted_bytes").c_str(), bytes("/precopied_bytes").c_str(),
+      bytes("/recopied_bytes").c_str(), time("/stall_p50_ns").c_str(),
+      time("/stall_p99_ns").c_str(), time("/stall_max_ns").c_str());
+}
+
 int report(const Inputs& inputs) {
   const Json native = read(inputs.native), quarter = read(inputs.quarter), vhbm = read(inputs.vhbm);
   const Json statistics = read(inputs.vhbm_statistics);
@@ -111,6 +126,7 @@ int report(const Inputs& inputs) {
          quarter_row,
          vhbm_row});
   std::printf("\n");
+  if (value(counters, "/flips") > 0) print_moves(counters);
 
   std::vector<std::string> broken;
   if (digest(native).empty()) broken.push_back("the native run with all the memory did not finish");
