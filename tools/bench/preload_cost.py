@@ -6,7 +6,7 @@ of the time until the program has ended, with how far that median is to be trust
 processor time it took. The first shall be less than 2 ms; the second says how much of it was not
 merely a busy machine's waiting. Exit code 1 when 2 ms or more were added beyond doubt.
 
-    python3 tests/preload_cost.py build/release/lib/libvhbm.so [--runs 300]
+    python3 tools/bench/preload_cost.py build/release/lib/libvhbm.so [--runs 300]
 """
 import argparse
 import os
