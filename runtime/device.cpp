@@ -35,7 +35,8 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
 }
 
 Device::~Device() {
-  precopy.finish(*frames);
+  // Without frames it never got so far that there could be copies.
+  if (frames != nullptr) precopy.finish(*frames);
   for (Region* region : regions.live()) {
     for (std::size_t i = 0; i < region->copies.size(); ++i) {
       if (const CleanCopy copy = take_copy(*region, i); copy.frame != nullptr) {

@@ -50,9 +50,9 @@ void write_summary() {
   std::fclose(file);
 }
 
-// At the process's end no thread is left half gone, which leak checkers would report: those on
-// their way out are waited for, and those that still work or wait for work are let go.
-void leave_threads() {
+// At the process's end no thread is on its way out, which leak checkers stumble over. Those that
+// still work, or wait for work, end with the process.
+void join_ended_threads() {
   Machine* instance = machine();
   if (instance == nullptr || getpid() != instance->process) return;  // a child has none of them
   auto lock = instance->lock();
@@ -62,7 +62,7 @@ void leave_threads() {
                         [](const auto& stream) { return stream->ending(); });
   });
   for (const auto& stream : streams) {
-    stream->ended() ? stream->join() : stream->detach();
+    if (stream->ended()) stream->join();
   }
 }
 
@@ -211,7 +211,7 @@ CUresult start_machine() {
   }
   the_machine.store(instance, std::memory_order_release);
   pthread_atfork(nullptr, nullptr, &forget_in_child);
-  std::atexit(&leave_threads);
+  std::atexit(&join_ended_threads);
   if (!options.summary.empty()) std::atexit(&write_summary);
   return CUDA_SUCCESS;
 }

@@ -73,9 +73,6 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void join() {
     if (thread_.joinable()) thread_.join();
   }
-  void detach() {
-    if (thread_.joinable()) thread_.detach();
-  }
   const OperationPtr& last() const { return last_; }
 
   Context* const context;
