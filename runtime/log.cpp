@@ -5,6 +5,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <chrono>
 #include <memory>
 
 namespace vhbm {
@@ -41,6 +42,14 @@ void log_line(LogLevel level, std::string_view line) noexcept {
                  spdlog::string_view_t(line.data(), line.size()));
   } catch (...) {  // a line less is better than a dead host
   }
+}
+
+bool Seldom::is_due() noexcept {
+  const auto uptime = std::chrono::steady_clock::now().time_since_epoch();
+  const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(uptime).count();
+  std::int64_t due = due_.load(std::memory_order_relaxed);
+  // Of several threads one tells it.
+  return now >= due && due_.compare_exchange_strong(due, now + 60, std::memory_order_relaxed);
 }
 
 }  // namespace vhbm
