@@ -58,7 +58,8 @@ class Pager {
   Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{};
-  bool copied_ahead_ = false;  // since the last flip
+  Clock::time_point next_offer_{};  // of what the driver refused to take back
+  bool copied_ahead_ = false;       // since the last flip
   bool told_unseen_ = false;
 
   RegionPublisher region_publisher_;

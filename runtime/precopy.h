@@ -34,8 +34,8 @@ class Precopy {
                            PageKernels& kernels, Frames& frames);
   [[nodiscard]] bool in_flight() const { return !copies_.empty(); }
   using Keep = std::function<void(Region&, std::size_t index, CleanCopy)>;
-  // CUDA_ERROR_NOT_READY until what was started has landed, which `keep` is then given. Any other
-  // error is the GPU's, and what was in flight is given up.
+  // CUDA_ERROR_NOT_READY until what was started has landed, which `keep` is then given. After any
+  // other error what is in flight stays so: it may still land.
   [[nodiscard]] CUresult collect(const PageKernels& kernels, Frames& frames, const Keep& keep);
   // The region is being taken apart, and no work reads it any more.
   void forget(const Region& region);
