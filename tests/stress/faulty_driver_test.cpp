@@ -52,6 +52,14 @@ TEST_P(FaultyDriver, GivesRightBytesOrAnErrorAndLeavesNothing) {
   }
 }
 
+TEST(LostDevice, IsToldAndAfterAResetAllWorksAgain) {
+  program("lost");
+}
+
+TEST(HostMemory, ThatRunsOutIsAnErrorAndAllOfItComesBack) {
+  program("exhausted", "", "SIMGPU_HOST=24MiB");
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, FaultyDriver, ::testing::ValuesIn(driver_functions),
                          [](const auto& info) { return std::string(info.param); });
 
