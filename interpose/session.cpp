@@ -74,7 +74,10 @@ void Session::try_to_start(const Linkage& linkage) {
     log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
     return;
   }
-  if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) return;
+  if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) {
+    log_error("the driver does not say which device this is: vHBM is off in this process");
+    return;
+  }
   auto started =
       Runtime::start(linkage.driver, *options, {find_policy(options->policy)->plan, &guess_tag});
   if (!started.ok()) {
@@ -107,10 +110,10 @@ void Session::at_exit() {
   if (Runtime* const runtime = running_.load(); runtime != nullptr) runtime->stop();
 }
 
-void Session::native_allocated(CUdeviceptr address, Bytes size) noexcept {
+void Session::native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept {
   keep_exceptions_in([&] {
     std::lock_guard lock(mutex_);
-    native_[address] = size;
+    native_[address] = {context, size};
   });
 }
 
@@ -120,7 +123,7 @@ void Session::native_freed(CUdeviceptr address) noexcept {
   std::lock_guard lock(mutex_);
   const auto found = native_.find(address);
   if (found == native_.end()) return;
-  runtime->native_freed(found->second);
+  runtime->native_freed(found->second.size);
   native_.erase(found);
 }
 
@@ -145,6 +148,12 @@ void Session::context_destroyed(CUcontext context) noexcept {
     if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
       captures.context_destroyed(context, *runtime);
       runtime->context_destroyed(context);
+      std::lock_guard lock(mutex_);
+      std::erase_if(native_, [&](const auto& memory) {
+        if (memory.second.context != context) return false;
+        runtime->native_freed(memory.second.size);
+        return true;
+      });
     }
     layouts.forget();
   });

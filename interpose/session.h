@@ -37,8 +37,9 @@ class Session {
   // process that forks before, as a daemon does, is virtualised like any other.
   static void watch_forks() noexcept;
 
-  // The driver gave out memory that is no region and was counted as such, and took it back.
-  void native_allocated(CUdeviceptr address, Bytes size) noexcept;
+  // The driver gave out memory that is no region and was counted as such, and took it back. What is
+  // left goes with its context.
+  void native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept;
   void native_freed(CUdeviceptr address) noexcept;
 
   void context_created(CUcontext context) noexcept;
@@ -62,6 +63,10 @@ class Session {
   static void after_fork_in_child();
   static void at_exit();
 
+  struct NativeMemory {
+    CUcontext context;
+    Bytes size;
+  };
   struct Primary {
     CUcontext context = nullptr;
     int retained = 0;
@@ -75,7 +80,7 @@ class Session {
   std::atomic<bool> told_of_other_device_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
-  std::unordered_map<CUdeviceptr, Bytes> native_;
+  std::unordered_map<CUdeviceptr, NativeMemory> native_;
 };
 
 }  // namespace vhbm::interpose

@@ -34,7 +34,10 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   }
   if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
   CUcontext context = nullptr;
-  (void)device_.driver.cuCtxGetCurrent(&context);
+  // A region that belongs to no context would outlive its own.
+  if (const CUresult result = device_.driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
+    return Status::driver(result, "cuCtxGetCurrent");
+  }
   RelaxedCapture relaxed(device_.driver);
   const auto deadline = std::chrono::steady_clock::now() + growth_patience;
   for (;;) {
@@ -78,7 +81,10 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
     }
   }
   device_.space.give_back(*base, mapped);
-  *again = status.code() == Errc::out_of_memory && device_.frames->growing();
+  // Copies that are under way hold host frames for a moment only.
+  const bool more_soon =
+      device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty();
+  *again = status.code() == Errc::out_of_memory && more_soon;
   return status;
 }
 
@@ -119,8 +125,9 @@ Status Allocator::map(Region& region) {
   Status status = device_.mapper->map(region.view.base, handles, region.chunk_size);
   if (status.ok()) return status;
   give_back(region.frames);
-  log_warn("an allocation of {} bytes could not be mapped: {}", region.view.size.value,
-           status.message());
+  static constinit Seldom seldom;
+  seldom.warn("an allocation of {} bytes could not be mapped: {}", region.view.size.value,
+              status.message());
   // Frameworks know how to go on from this answer only.
   return {Errc::out_of_memory, status.message()};
 }
@@ -172,6 +179,11 @@ void Allocator::free_all(CUcontext context) {
   // Copies ahead run in another context, whose work nobody has waited for.
   device_.precopy.finish(*device_.frames);
   for (Region* region : regions) take_apart(*region);
+  std::erase_if(device_.graveyard, [&](Region* region) {
+    if (region->view.context != context) return false;
+    take_apart(*region);
+    return true;
+  });
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
 }
@@ -181,15 +193,35 @@ void Allocator::empty_graveyard() {
   device_.graveyard.clear();
 }
 
+void Allocator::retry_refused() {
+  std::erase_if(device_.refused, [&](Region* region) {
+    const Bytes size = region->mapped_size();
+    if (!try_to_take_apart(*region)) return false;
+    device_.stats.add(Stat::refused_bytes, Bytes{0}.value - size.value);
+    return true;
+  });
+}
+
 void Allocator::take_apart(Region& region) {
+  device_.precopy.forget(region);
+  for (std::size_t i = 0; i < region.copies.size(); ++i) {
+    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
+      device_.frames->give_back(copy.frame);
+    }
+  }
+  if (try_to_take_apart(region)) return;
+  // Its frames and addresses stay taken: what may still be mapped is not safe to use again.
+  static constinit Seldom seldom;
+  seldom.warn("a freed region of {} bytes could not be unmapped, which is tried again",
+              region.mapped_size().value);
+  device_.refused.push_back(&region);
+  device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
+}
+
+bool Allocator::try_to_take_apart(Region& region) {
   const DeviceAddress base = region.view.base;
   const Bytes size = region.mapped_size();
-  if (!device_.mapper->unmap(base, size).ok()) {
-    // Its frames and addresses stay taken: reusing what may still be mapped is the only unsafe way
-    // out.
-    log_warn("a freed region of {} bytes could not be unmapped and is lost", size.value);
-    return;
-  }
+  if (!device_.mapper->unmap(base, size).ok()) return false;
   // account() moves all of it to the resident side, from where it is taken off.
   device_.account(region, {});
   device_.stats.add(Stat::resident_bytes, Bytes{0}.value - size.value);
@@ -200,15 +232,10 @@ void Allocator::take_apart(Region& region) {
       device_.freeze("a freed region's page was on the move");
     }
   }
-  device_.precopy.forget(region);
-  for (std::size_t i = 0; i < region.copies.size(); ++i) {
-    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
-      device_.frames->give_back(copy.frame);
-    }
-  }
   give_back(region.frames);
   device_.regions.erase(&region);
   device_.space.give_back(base, size);
+  return true;
 }
 
 }  // namespace vhbm

@@ -19,6 +19,8 @@ class Allocator {
   // What free() could not take apart while a stream was being captured. The caller holds the
   // device's lock, and no GPU work that was submitted before those frees is in flight.
   void empty_graveyard();
+  // What the driver would not unmap. The caller holds the device's lock.
+  void retry_refused();
 
  private:
   // allocate() at this moment; `again` when a frame is on its way.
@@ -29,7 +31,10 @@ class Allocator {
   void publish(Region& region);
   void give_back(std::vector<Frame*>& frames);
 
+  // No GPU work reaches the region any more.
   void take_apart(Region& region);
+  // False when the driver refuses, and all stays as it is.
+  [[nodiscard]] bool try_to_take_apart(Region& region);
 
   Device& device_;
 };

@@ -14,7 +14,9 @@ class ContextScope {
       : driver_(driver), result_(driver.cuCtxPushCurrent_v2(context)) {}
   ~ContextScope() {
     CUcontext popped = nullptr;
-    if (result_ == CUDA_SUCCESS) driver_.cuCtxPopCurrent_v2(&popped);
+    if (result_ != CUDA_SUCCESS || driver_.cuCtxPopCurrent_v2(&popped) == CUDA_SUCCESS) return;
+    // A call that failed did nothing, and the thread may be the application's.
+    driver_.cuCtxPopCurrent_v2(&popped);
   }
   ContextScope(const ContextScope&) = delete;
   ContextScope& operator=(const ContextScope&) = delete;
@@ -29,16 +31,20 @@ class ContextScope {
 // Calls of this thread neither break nor are refused because of another thread's stream capture.
 class RelaxedCapture {
  public:
-  explicit RelaxedCapture(const Driver& driver) : driver_(driver) {
-    exchanged_ = driver_.cuThreadExchangeStreamCaptureMode(&mode_) == CUDA_SUCCESS;
-  }
+  explicit RelaxedCapture(const Driver& driver) : driver_(driver) { exchanged_ = exchange(); }
   ~RelaxedCapture() {
-    if (exchanged_) driver_.cuThreadExchangeStreamCaptureMode(&mode_);
+    if (exchanged_) (void)exchange();
   }
   RelaxedCapture(const RelaxedCapture&) = delete;
   RelaxedCapture& operator=(const RelaxedCapture&) = delete;
 
  private:
+  // A second time where the first one failed: what follows would break the application's captures.
+  bool exchange() {
+    return driver_.cuThreadExchangeStreamCaptureMode(&mode_) == CUDA_SUCCESS ||
+           driver_.cuThreadExchangeStreamCaptureMode(&mode_) == CUDA_SUCCESS;
+  }
+
   const Driver& driver_;
   CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;
   bool exchanged_ = false;

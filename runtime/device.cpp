@@ -12,6 +12,8 @@ namespace vhbm {
 namespace {
 
 constexpr Bytes least_window = gib(1);
+// In a row, after which nothing good is expected of the GPU.
+constexpr int most_gpu_failures = 3;
 
 // Left to whatever is native: contexts, code, libraries' own pools.
 Bytes native_reserve(Bytes total) {
@@ -37,6 +39,9 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
 Device::~Device() {
   // Without frames it never got so far that there could be copies.
   if (frames != nullptr) precopy.finish(*frames);
+  if (!quarantine.empty() && copier.poll() == CUDA_SUCCESS) {
+    for (Frame* frame : quarantine) frames->give_back(frame);
+  }
   for (Region* region : regions.live()) {
     for (std::size_t i = 0; i < region->copies.size(); ++i) {
       if (const CleanCopy copy = take_copy(*region, i); copy.frame != nullptr) {
@@ -46,7 +51,7 @@ Device::~Device() {
   }
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
-  if (regions.count() != 0 || !graveyard.empty()) return;
+  if (regions.count() != 0 || !graveyard.empty() || !refused.empty()) return;
   for (const Reservation& reservation : reservations_) {
     driver.cuMemAddressFree(reservation.begin.value, reservation.size.value);
   }
@@ -60,6 +65,11 @@ void Device::freeze(const char* why, FreezeCause cause) noexcept {
            why);
   } catch (...) {
   }
+}
+
+void Device::gpu_failed(const char* why) noexcept {
+  stats.add(Stat::driver_errors, 1);
+  if (++gpu_failures_ >= most_gpu_failures) freeze(why);
 }
 
 bool Device::move(DeviceAddress chunk, PageState from, PageState to) noexcept {

@@ -39,6 +39,10 @@ struct Device {
   // Nothing moves any more: mappings stay as they are and keep their answers.
   void freeze(const char* why, FreezeCause cause = FreezeCause::invariant) noexcept;
   [[nodiscard]] bool frozen() const noexcept { return stats.frozen() != FreezeCause::none; }
+  // A driver call failed that says what the GPU does. Once costs what was under way; so many in a
+  // row, and the GPU is lost, which freezes.
+  void gpu_failed(const char* why) noexcept;
+  void gpu_answered() noexcept { gpu_failures_ = 0; }
   // Frozen, and what the runtime knows of the device may be wrong.
   [[nodiscard]] bool broken() const noexcept { return stats.frozen() == FreezeCause::invariant; }
 
@@ -85,6 +89,8 @@ struct Device {
   std::vector<Frame*> quarantine;
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
+  // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
+  std::vector<Region*> refused;
 
  private:
   Device(const Driver& driver, const Options& options)
@@ -107,6 +113,7 @@ struct Device {
   };
   [[nodiscard]] Result<Reservation> reserve(Bytes size, Bytes least);
   std::vector<Reservation> reservations_;
+  int gpu_failures_ = 0;  // in a row
 };
 
 }  // namespace vhbm

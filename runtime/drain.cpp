@@ -68,11 +68,14 @@ void Drain::stream_destroyed(CUstream stream) {
     RelaxedCapture relaxed(driver_);
     ContextScope scope(driver_, context.handle);
     CUevent event = nullptr;
-    if (driver_.cuStreamQuery(stream) != CUDA_ERROR_NOT_READY) return;
-    if (driver_.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) return;
-    if (driver_.cuEventRecord(event, stream) == CUDA_SUCCESS) {
+    const CUresult asked = driver_.cuStreamQuery(stream);
+    if (asked == CUDA_SUCCESS || is_about_capture(asked)) return;
+    if (driver_.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) {
+      lost_track_ = true;
+    } else if (driver_.cuEventRecord(event, stream) == CUDA_SUCCESS) {
       context.left_behind.push_back(event);
     } else {
+      lost_track_ = true;
       driver_.cuEventDestroy_v2(event);
     }
     return;
@@ -123,7 +126,7 @@ Drain::State Drain::begin() {
       return judge(recorded);
     }
   }
-  if (!sees_everything() && per_thread_.load()) return State::unseen;
+  if (!sees_everything() && (per_thread_.load() || lost_track_)) return State::unseen;
   return State::quiet;
 }
 
@@ -174,7 +177,7 @@ Drain::State Drain::wait() {
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(200));
   }
-  return state == State::unseen ? synchronize() : state;
+  return state == State::unseen || state == State::failed ? synchronize() : state;
 }
 
 // No capture begins meanwhile, which recording would break.
@@ -213,11 +216,11 @@ void Drain::remove(const Mark& mark) {
   mark_removed_.notify_all();
 }
 
-// For drivers that cannot leave a mark: breaks a capture that begins just now.
+// Where no mark could be left or asked: breaks a capture that begins just now.
 Drain::State Drain::synchronize() {
   for (CUcontext context : contexts()) {
     ContextScope scope(driver_, context);
-    if (scope.result() != CUDA_SUCCESS) continue;
+    if (scope.result() != CUDA_SUCCESS) return judge(scope.result());
     const State state = judge(driver_.cuCtxSynchronize());
     if (state != State::quiet) return state;
   }

@@ -47,7 +47,7 @@ class Drain {
     busy,
     capturing,  // a stream is being captured: asking would break the capture
     unseen,     // a per-thread stream was used, and this driver cannot tell what it does
-    failed,     // the driver answered with an error: see failure()
+    failed,     // the driver answered with an error, perhaps just once: see failure()
   };
   // With the gate closed: marks the work in flight. `quiet` here only means that it was marked.
   [[nodiscard]] State begin();
@@ -56,7 +56,8 @@ class Drain {
   [[nodiscard]] CUresult failure() const { return failure_.load(); }
 
   // Waits for all work that is in flight now, whatever the gate does, as cuMemFree waits.
-  // `capturing` at once while a stream is being captured.
+  // `capturing` at once while a stream is being captured; `failed` when the driver twice could not
+  // tell.
   [[nodiscard]] State wait();
 
  private:
@@ -88,6 +89,7 @@ class Drain {
   const Driver& driver_;
   std::atomic<int> captures_{0};
   std::atomic<bool> per_thread_{false};
+  bool lost_track_ = false;  // of a destroyed stream's work, which only context events show
   std::atomic<CUresult> failure_{CUDA_SUCCESS};
   mutable std::mutex mutex_;
   std::condition_variable mark_removed_;

@@ -22,7 +22,12 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
 
   // What an earlier flip left behind still reads or writes frames.
-  if (device_.copier.poll() == CUDA_ERROR_NOT_READY) return Outcome::deadline;
+  const CUresult left_behind = device_.copier.poll();
+  if (left_behind == CUDA_ERROR_NOT_READY) return Outcome::deadline;
+  if (left_behind != CUDA_SUCCESS) {
+    device_.gpu_failed("the GPU reports errors");
+    return Outcome::failed;
+  }
 
   choose_promotions(plan);
   choose_evictions(plan);
@@ -49,8 +54,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
         break;
       case Quiesce::Outcome::failed:
         outcome = Outcome::failed;
-        device_.stats.add(Stat::driver_errors, 1);
-        device_.freeze("the GPU reported an error");
+        device_.gpu_failed("the GPU reports errors");
         break;
     }
     quiesce.reopen();
@@ -59,6 +63,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   }
   settle(evictions_, PageState::leaving, PageState::resident);
   settle(promotions_, PageState::arriving, PageState::host_mapped);
+  if (outcome == Outcome::done) device_.gpu_answered();
   return outcome;
 }
 
@@ -247,14 +252,13 @@ bool Flip::land(CUresult queued) {
     pause = std::min(pause * 2, std::chrono::microseconds(100));
     landed = device_.copier.poll();
   }
-  copies_in_flight_ = landed == CUDA_ERROR_NOT_READY;
-  if (landed != CUDA_SUCCESS && landed != CUDA_ERROR_NOT_READY) {
-    device_.freeze("the GPU reported an error while it copied");
-  }
+  // An error tells nothing of the copies.
+  copies_in_flight_ = landed != CUDA_SUCCESS;
   if (queued == CUDA_SUCCESS && landed == CUDA_SUCCESS) return true;
-  device_.stats.add(Stat::driver_errors, 1);
-  log_warn("a copy between HBM and host failed or hung (CUDA error {}): nothing was moved",
-           static_cast<int>(queued == CUDA_SUCCESS ? landed : queued));
+  device_.gpu_failed("copies between HBM and host fail");
+  static constinit Seldom seldom;
+  seldom.warn("a copy between HBM and host failed or hung (CUDA error {}): nothing was moved",
+              static_cast<int>(queued == CUDA_SUCCESS ? landed : queued));
   return false;
 }
 
@@ -269,9 +273,11 @@ bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageSt
   switch (device_.mapper->replace(moves[first].address(), from, to, region.chunk_size)) {
     case Mapper::Switched::yes:
       break;
-    case Mapper::Switched::restored:
-      log_warn("{} chunks could not be switched and stay where they were", count);
+    case Mapper::Switched::restored: {
+      static constinit Seldom seldom;
+      seldom.warn("{} chunks could not be switched and stay where they were", count);
       return false;
+    }
     case Mapper::Switched::broken:
       device_.freeze("a range could be mapped neither to its new nor to its old frames");
       for (std::size_t i = first; i < first + count; ++i) moves[i].lost = true;

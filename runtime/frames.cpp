@@ -27,6 +27,7 @@ Frames::~Frames() {
   for (Pool* pool : {&hbm_, &host_}) {
     for (Frame* frame : pool->free) release(frame);
   }
+  offer_refused();
 }
 
 std::size_t Frames::capacity(Tier tier) const {
@@ -166,12 +167,33 @@ Status Frames::ensure_alias(Frame* frame) {
 }
 
 void Frames::release(Frame* frame) {
-  if (frame->alias.value != 0 && mapper_.unmap(frame->alias, frame_size_).ok()) {
+  if (try_to_release(frame)) return;
+  refused_.push_back(frame);
+  stats_.add(Stat::refused_bytes, frame_size_.value);
+}
+
+bool Frames::try_to_release(Frame* frame) {
+  if (frame->alias.value != 0) {
+    if (!mapper_.unmap(frame->alias, frame_size_).ok()) return false;
     aliases_.give_back(frame->alias, frame_size_);
+    frame->alias = {};
   }
-  if (driver_.cuMemRelease(frame->handle) != CUDA_SUCCESS) stats_.add(Stat::driver_errors, 1);
+  if (driver_.cuMemRelease(frame->handle) != CUDA_SUCCESS) {
+    stats_.add(Stat::driver_errors, 1);
+    return false;
+  }
   pool(frame->tier).made.fetch_sub(1, std::memory_order_relaxed);
   unused_records_.push_back(frame);
+  return true;
+}
+
+void Frames::offer_refused() {
+  if (refused_.empty()) return;
+  const std::size_t taken =
+      std::erase_if(refused_, [&](Frame* frame) { return try_to_release(frame); });
+  // Unsigned arithmetic: a decrease wraps around to the right sum.
+  stats_.add(Stat::refused_bytes, Bytes{0}.value - frame_size_.value * taken);
+  publish();
 }
 
 Bytes Frames::native() const noexcept {

@@ -86,6 +86,8 @@ class Frames {
   [[nodiscard]] bool over_limit() const noexcept;
   // Gives pooled HBM frames, and those that keep copies, to the driver until hbm_limit holds.
   void trim();
+  // Frames that the driver did not take back are held and counted as such; offers them once more.
+  void offer_refused();
 
   [[nodiscard]] std::size_t idle_host() const { return host_.free.size(); }
   [[nodiscard]] Bytes frame_size() const { return frame_size_; }
@@ -106,6 +108,8 @@ class Frames {
   [[nodiscard]] Result<Frame*> make(Tier tier);
   [[nodiscard]] Frame* record(Frame frame);
   void release(Frame* frame);
+  // False when the driver refuses; what was done stays done.
+  [[nodiscard]] bool try_to_release(Frame* frame);
   void publish() noexcept;
 
   const Driver& driver_;
@@ -118,6 +122,7 @@ class Frames {
   AddressSpace aliases_;
   std::deque<Frame> records_;  // of all frames, whoever uses them; addresses stay
   std::vector<Frame*> unused_records_;
+  std::vector<Frame*> refused_;  // by the driver, when they were released
   Pool hbm_, host_;
   std::atomic<std::uint64_t> native_{0};
   Reclaim reclaim_;

@@ -6,6 +6,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <chrono>
 #include <memory>
 
 namespace vhbm {
@@ -49,6 +50,14 @@ void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args arg
     log_line(level, fmt::vformat(format, args));
   } catch (...) {
   }
+}
+
+bool Seldom::is_due() noexcept {
+  const auto uptime = std::chrono::steady_clock::now().time_since_epoch();
+  const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(uptime).count();
+  std::int64_t due = due_.load(std::memory_order_relaxed);
+  // Of several threads one tells it.
+  return now >= due && due_.compare_exchange_strong(due, now + 60, std::memory_order_relaxed);
 }
 
 }  // namespace vhbm

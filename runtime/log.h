@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include <atomic>
+#include <cstdint>
 #include <string_view>
 
 #include "runtime/log_level.h"
@@ -32,5 +34,18 @@ template <typename... Args>
 void log_error(fmt::format_string<Args...> format, Args&&... args) {
   log_as(LogLevel::error, format, std::forward<Args>(args)...);
 }
+
+// For what may happen again and again: a static one at each place tells it once a minute.
+class Seldom {
+ public:
+  template <typename... Args>
+  void warn(fmt::format_string<Args...> format, Args&&... args) {
+    if (is_due()) log_warn(format, std::forward<Args>(args)...);
+  }
+
+ private:
+  [[nodiscard]] bool is_due() noexcept;
+  std::atomic<std::int64_t> due_{0};  // seconds of the steady clock
+};
 
 }  // namespace vhbm

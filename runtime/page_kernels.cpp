@@ -17,6 +17,7 @@ constexpr std::size_t lanes = 2;
 // The self-test hashes and copies this much of the results' own memory.
 constexpr Bytes sample = kib(4);
 constexpr std::chrono::seconds try_out_patience{5};
+constexpr int most_failures = 3;
 
 Word word_at(const void* bytes, std::size_t index) {
   Word word;
@@ -62,17 +63,20 @@ Status PageKernels::prepare(CUcontext context, CUstream stream, std::size_t most
   ContextScope scope(driver_, context);
   if (scope.result() != CUDA_SUCCESS) return Status::driver(scope.result(), "cuCtxPushCurrent");
   context_ = context;
+  // What an attempt has got stays for the next one: its kernels may still write to the results.
   Status status = load();
   if (status.ok()) status = make_room(most);
   if (status.ok()) status = try_out(stream);
   usable_ = status.ok();
-  given_up_ = !usable_;
+  failures_ = usable_ ? 0 : failures_ + 1;
+  given_up_ = status.code() == Errc::unsupported || failures_ == most_failures;
   return status;
 }
 
 Status PageKernels::load() {
-  CUresult result = CUDA_ERROR_NO_BINARY_FOR_GPU;
+  CUresult result = module_ != nullptr ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU;
   for (const gpu_image::Image& image : page_kernels_images_images()) {
+    if (result == CUDA_SUCCESS) break;
     result = driver_.cuModuleLoadData(&module_, image.data);
     if (result != CUDA_ERROR_INVALID_IMAGE && result != CUDA_ERROR_NO_BINARY_FOR_GPU) break;
   }
@@ -88,6 +92,7 @@ Status PageKernels::load() {
 }
 
 Status PageKernels::make_room(std::size_t most) {
+  if (sums_ != nullptr) return {};
   const std::size_t bytes =
       std::max(lanes * most * hash_parts * sizeof(Hash), 4 * std::size_t{sample.value});
   void* memory = nullptr;
@@ -117,6 +122,9 @@ Status PageKernels::try_out(CUstream stream) {
   while ((result = driver_.cuStreamQuery(stream)) == CUDA_ERROR_NOT_READY &&
          std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  if (result == CUDA_ERROR_NOT_READY) {
+    return {Errc::unsupported, "the pager's kernels do not end on this GPU"};
   }
   if (result != CUDA_SUCCESS) return Status::driver(result, "a kernel of the pager");
   const Hash expected = hash_of(pattern, sample.value);

@@ -28,8 +28,8 @@ class PageKernels {
   PageKernels& operator=(const PageKernels&) = delete;
 
   // Loads the kernels into `context`, with room for `most` results a lane, and tries them on
-  // `stream`, waiting for it. Harmless when they are there.
-  //   Errc::unsupported, Errc::driver_error  usable() stays false
+  // `stream`, waiting for it. Harmless when they are there; goes on where an attempt failed.
+  //   Errc::unsupported, Errc::driver_error  usable() stays false, for good when given_up()
   [[nodiscard]] Status prepare(CUcontext context, CUstream stream, std::size_t most);
   [[nodiscard]] bool usable() const { return usable_; }
   [[nodiscard]] bool given_up() const { return given_up_; }
@@ -63,6 +63,7 @@ class PageKernels {
   Hash* sums_ = nullptr;  // [lane][index][part]
   std::size_t most_ = 0;
   bool usable_ = false, given_up_ = false;
+  int failures_ = 0;  // of prepare(), in a row
 };
 
 // The same hash, computed by this thread. `size` is a multiple of 16.

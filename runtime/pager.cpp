@@ -100,15 +100,24 @@ void Pager::round() {
 bool Pager::clean_up() {
   if (!device_.quarantine.empty()) {
     const CUresult landed = device_.copier.poll();
-    if (landed == CUDA_ERROR_NOT_READY) return false;
+    if (landed != CUDA_SUCCESS) {
+      if (landed != CUDA_ERROR_NOT_READY) device_.gpu_failed("copies between HBM and host fail");
+      return false;
+    }
     for (Frame* frame : device_.quarantine) device_.frames->give_back(frame);
     device_.quarantine.clear();
+  }
+  if (Clock::now() >= next_offer_) {
+    device_.frames->offer_refused();
+    allocator_.retry_refused();
+    next_offer_ = Clock::now() + after_failure;
   }
   if (device_.graveyard.empty() || device_.drain.capturing()) return true;
   Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
   quiesce.reopen();
   // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
   if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
+  if (quiesce.outcome() == Quiesce::Outcome::failed) device_.gpu_failed("the GPU reports errors");
   rest_after(quiesce.stall(), std::chrono::milliseconds(0));
   return true;
 }
@@ -144,7 +153,7 @@ bool Pager::collect_copies() {
   const CUresult landed =
       device_.precopy.collect(device_.kernels, *device_.frames, {keep, keep, broken});
   if (landed == CUDA_ERROR_NOT_READY) return false;
-  if (landed != CUDA_SUCCESS) device_.freeze("the GPU reported an error while it copied");
+  if (landed != CUDA_SUCCESS) device_.gpu_failed("copies ahead of evictions fail");
   return landed == CUDA_SUCCESS;
 }
 

@@ -81,6 +81,7 @@ class Pager {
   bool at_quiet_point_ = false;
   std::uint64_t last_quiet_point_ = 0;  // when the last wait for one began or ended
   Clock::time_point quiet_deadline_{};
+  Clock::time_point next_offer_{};  // of what the driver refused to take back
   bool told_unseen_ = false;
 
   RegionPublisher region_publisher_;

@@ -71,11 +71,7 @@ void Precopy::start_checks(PageKernels& kernels, Frames& frames) {
 
 CUresult Precopy::collect(const PageKernels& kernels, Frames& frames, const Outcome& to) {
   const CUresult landed = copier_.poll();
-  if (landed == CUDA_ERROR_NOT_READY) return landed;
-  if (landed != CUDA_SUCCESS) {
-    finish(frames);
-    return landed;
-  }
+  if (landed != CUDA_SUCCESS) return landed;
   const auto give = [&](const Copy& copy, CleanCopy what, const Take& take) {
     if (copy.region == nullptr) {
       frames.give_back(what.frame);
@@ -124,7 +120,10 @@ void Precopy::finish(Frames& frames) {
   if (!in_flight()) return;
   const auto deadline = std::chrono::steady_clock::now() + patience;
   CUresult landed = copier_.poll();
-  while (landed == CUDA_ERROR_NOT_READY && std::chrono::steady_clock::now() < deadline) {
+  // A context that keeps failing is lost, and its work with it.
+  int errors_left = 3;
+  while (landed != CUDA_SUCCESS && std::chrono::steady_clock::now() < deadline) {
+    if (landed != CUDA_ERROR_NOT_READY && --errors_left == 0) break;
     std::this_thread::sleep_for(std::chrono::microseconds(100));
     landed = copier_.poll();
   }

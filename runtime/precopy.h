@@ -50,8 +50,8 @@ class Precopy {
     Take kept;    // ... host frames that hold what arrived, ...
     Take broken;  // ... and those that do not.
   };
-  // CUDA_ERROR_NOT_READY until what was started has landed, which is then given to `to`. Any other
-  // error is the GPU's, and what was in flight is given up.
+  // CUDA_ERROR_NOT_READY until what was started has landed, which is then given to `to`. After any
+  // other error what is in flight stays so: it may still land.
   [[nodiscard]] CUresult collect(const PageKernels& kernels, Frames& frames, const Outcome& to);
   // The region is being taken apart, and no work reads it any more.
   void forget(const Region& region);

@@ -22,6 +22,14 @@ namespace {
 // How long an allocation of the driver's own waits for the limit to hold with it.
 constexpr std::chrono::seconds native_patience{1};
 
+// A context that cannot be waited for three times is lost, and its work with it.
+void wait_for(const Driver& driver, CUcontext context) {
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    ContextScope scope(driver, context);
+    if (scope.result() == CUDA_SUCCESS && driver.cuCtxSynchronize() == CUDA_SUCCESS) return;
+  }
+}
+
 }  // namespace
 
 class Runtime::Impl {
@@ -48,7 +56,12 @@ Runtime::~Runtime() {
   stop();
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
-  if (impl_ != nullptr && (!impl_->ended() || getpid() != impl_->owner)) (void)impl_.release();
+  if (impl_ == nullptr) return;
+  if (impl_->ended() && getpid() == impl_->owner) {
+    impl_->allocator.retry_refused();
+  } else {
+    (void)impl_.release();
+  }
 }
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
@@ -130,12 +143,15 @@ void Runtime::context_created(CUcontext context) {
 
 void Runtime::context_destroyed(CUcontext context) {
   Device& device = *impl_->device;
-  ContextScope scope(device.driver, context);
-  if (scope.result() == CUDA_SUCCESS) (void)device.driver.cuCtxSynchronize();
+  wait_for(device.driver, context);
   impl_->allocator.free_all(context);
   std::lock_guard lock(device.lock);
   device.precopy.context_destroyed(context, *device.frames);
   device.kernels.context_destroyed(context);
+  if (device.copier.context() == context) {
+    for (Frame* frame : device.quarantine) device.frames->give_back(frame);
+    device.quarantine.clear();
+  }
   device.copier.context_destroyed(context);
   device.drain.context_destroyed(context);
 }

@@ -25,12 +25,15 @@ bool allocated(const HookScope& scope, Runtime* runtime, CUdeviceptr* out, Bytes
 
 // What the driver gives out counts against the limit, so room is made before it does.
 template <typename Call>
-CUresult natively(Runtime* runtime, const CUdeviceptr* out, Bytes size, Call&& call) {
+CUresult natively(const HookScope& scope, Runtime* runtime, const CUdeviceptr* out, Bytes size,
+                  Call&& call) {
   if (runtime != nullptr) runtime->native_allocated(size);
   const CUresult result = call();
   if (runtime == nullptr) return result;
   if (result == CUDA_SUCCESS) {
-    Session::get().native_allocated(*out, size);
+    CUcontext context = nullptr;
+    (void)scope.linkage().ask.cuCtxGetCurrent(&context);
+    Session::get().native_allocated(context, *out, size);
   } else {
     runtime->native_freed(size);
   }
@@ -84,7 +87,7 @@ CUresult CUDAAPI cuMemAlloc_v2(CUdeviceptr* out, std::size_t size) {
   Runtime* const runtime = scope.start_here();
   CUresult result = CUDA_SUCCESS;
   if (allocated(scope, runtime, out, {size}, &result)) return result;
-  return natively(runtime, out, {size},
+  return natively(scope, runtime, out, {size},
                   [&] { return scope.call(&Functions::cuMemAlloc_v2, out, size); });
 }
 
@@ -101,7 +104,7 @@ CUresult CUDAAPI cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::s
     if (result == CUDA_SUCCESS) *pitch = row;
     return result;
   }
-  return natively(runtime, out, {size}, [&] {
+  return natively(scope, runtime, out, {size}, [&] {
     return scope.call(&Functions::cuMemAllocPitch_v2, out, pitch, width, height, element_size);
   });
 }

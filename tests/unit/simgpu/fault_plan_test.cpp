@@ -13,8 +13,10 @@ TEST_F(FaultPlan, FailsTheNamedCallAndNoOther) {
   ASSERT_EQ(simgpu_set_faults("cuMemAlloc:2=2"), 1);
   CUdeviceptr first = 0, second = 0, third = 0;
   EXPECT_EQ(cuMemAlloc(&first, 1024), CUDA_SUCCESS);
+  EXPECT_EQ(simgpu_faults_struck(), 0u);
   EXPECT_EQ(cuMemAlloc(&second, 1024), CUDA_ERROR_OUT_OF_MEMORY);
   EXPECT_EQ(cuMemAlloc(&third, 1024), CUDA_SUCCESS);
+  EXPECT_EQ(simgpu_faults_struck(), 1u);
   EXPECT_EQ(cuMemFree(first), CUDA_SUCCESS);
   EXPECT_EQ(cuMemFree(third), CUDA_SUCCESS);
 }

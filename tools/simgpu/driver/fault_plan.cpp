@@ -47,6 +47,7 @@ bool FaultPlan::set(const std::string& text, std::string* error) {
     rules.push_back(rule);
   }
   rules_ = std::move(rules);
+  struck_ = 0;
   return true;
 }
 
@@ -57,6 +58,7 @@ CUresult FaultPlan::next_call(const char* function) {
     ++rule.calls;
     if (rule.calls >= rule.first && rule.calls <= rule.last) result = rule.result;
   }
+  if (result != CUDA_SUCCESS) ++struck_;
   return result;
 }
 

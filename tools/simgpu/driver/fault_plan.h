@@ -26,6 +26,8 @@ class FaultPlan {
   bool device_lost_after_this_work();
 
   bool empty() const { return rules_.empty(); }
+  // Calls that failed by this plan since it was set.
+  std::uint64_t struck() const { return struck_; }
 
  private:
   struct Rule {
@@ -35,6 +37,7 @@ class FaultPlan {
     std::uint64_t calls = 0;
   };
   std::vector<Rule> rules_;
+  std::uint64_t struck_ = 0;
 };
 
 }  // namespace simgpu

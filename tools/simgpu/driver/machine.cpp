@@ -232,6 +232,13 @@ int simgpu_set_faults(const char* plan) {
   return instance->faults.set(plan, &error) ? 1 : 0;
 }
 
+unsigned long long simgpu_faults_struck(void) {
+  simgpu::Machine* instance = simgpu::machine();
+  if (instance == nullptr) return 0;
+  auto lock = instance->lock();
+  return instance->faults.struck();
+}
+
 double simgpu_seconds(void) {
   simgpu::Machine* instance = simgpu::machine();
   if (instance == nullptr || instance->costs == nullptr) return 0;

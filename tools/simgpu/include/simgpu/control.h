@@ -17,6 +17,9 @@ const char* simgpu_version(void);
 // if the plan was read, else 0 and nothing changes. Only after cuInit.
 int simgpu_set_faults(const char* plan);
 
+// How many calls have failed by the plan since it was set.
+unsigned long long simgpu_faults_struck(void);
+
 // SEED or SEED:INTENSITY, as SIMGPU_FUZZ; "" stops the fuzzer. 1 if it was read, else 0.
 int simgpu_set_fuzz(const char* text);
 
