@@ -1,11 +1,16 @@
 // One story of memory: NVML, cuDeviceTotalMem and cuMemGetInfo say the same of the GPU that is
 // paged, before CUDA is there and after; of the others, and where no limit is set, NVML says what
 // is so. Built twice: linked with libnvidia-ml, and finding it as Python does. The tests are phases
-// of one process, in this order. Each run has its own environment (CMakeLists.txt): two GPUs of 256
-// MiB,
-//   TOLD_TOTAL  MiB that are told of the GPU in use; 0: the device as it is; unset: what is told
-//   first TOLD_GPU    its number in NVML; by default 1 TOLD_FIRST  set where any visible GPU may
-//   become the one in use: both are told of alike at first
+// of one process, in this order. Each run has an environment of its own (CMakeLists.txt), with two
+// GPUs of 256 MiB and these words on what to expect:
+//
+// TOLD_TOTAL: MiB that are told of the GPU in use; 0 for the device as it is, unset for whatever is
+// told at first.
+//
+// TOLD_GPU: its number in NVML, by default 1.
+//
+// TOLD_FIRST: set where any visible GPU may become the one in use: at first, both are told of
+// alike.
 #include <cuda.h>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
