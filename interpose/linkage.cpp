@@ -9,18 +9,14 @@
 #include "runtime/options.h"
 
 namespace vhbm::interpose {
-namespace {
 
-// No answer is replaced then. What was linked still comes through us, and goes straight on.
-bool disabled() noexcept {
+bool disabled_by_environment() noexcept {
   try {
     return Options::disabled_by_environment();
   } catch (const std::bad_alloc&) {
     return true;
   }
 }
-
-}  // namespace
 
 constinit std::atomic<const Linkage*> published_linkage{nullptr};
 
@@ -38,7 +34,7 @@ Linkage::Linkage(void* libcuda) {
   missing = own.missing();
   const char* missing_for_runtime = nullptr;
   if (!driver.load(in_libcuda, &missing_for_runtime)) missing = missing_for_runtime;
-  if (disabled()) return;
+  if (disabled_by_environment()) return;
 #define HOOK(group, need, name, symbol)                                                \
   stands_for(reinterpret_cast<void*>(own.symbol), reinterpret_cast<void*>(&::symbol)); \
   stands_for(reinterpret_cast<void*>(next.symbol), reinterpret_cast<void*>(&::symbol));

@@ -48,6 +48,8 @@ class Linkage {
 extern constinit std::atomic<const Linkage*> published_linkage;
 // nullptr while libcuda is not loaded.
 const Linkage* link_up() noexcept;
+// No answer is replaced then. What was linked still comes through us, and goes straight on.
+bool disabled_by_environment() noexcept;
 
 // Hot.
 inline const Linkage* linkage() noexcept {

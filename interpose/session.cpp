@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
 #include "runtime/log.h"
@@ -27,6 +28,7 @@ void keep_exceptions_in(Work&& work) noexcept {
 }  // namespace
 
 constinit std::atomic<Runtime*> Session::running_{nullptr};
+constinit std::atomic<bool> Session::decided_{false};
 
 Session& Session::get() {
   static Session* const session = new Session;
@@ -64,7 +66,9 @@ Runtime* Session::start_here(const Linkage& linkage) noexcept {
 
 void Session::try_to_start(const Linkage& linkage) {
   if (Options::disabled_by_environment()) return;
-  const auto options = Options::from_environment({{"policy", policy_names()}});
+  const auto* const read = process_options();
+  if (read == nullptr) return;
+  const Result<Options>& options = *read;
   if (!options.ok()) {
     log_error("{}; vHBM is off in this process", options.status().message());
     return;
@@ -93,14 +97,14 @@ void Session::try_to_start(const Linkage& linkage) {
 
 void Session::watch_forks() noexcept {
   static constinit std::atomic<bool> watched{false};
-  get();  // made now, since the child's handler must not wait for who makes it
+  get();  // made now, since a child must not wait for who makes it
   if (!watched.exchange(true)) pthread_atfork(nullptr, nullptr, &after_fork_in_child);
 }
 
 // The child has no CUDA, and none of our threads; a lock may be held by one that is gone. From here
 // on every call goes to the driver.
 void Session::after_fork_in_child() {
-  get().decided_.store(true);
+  decided_.store(true);
   if (Runtime* const runtime = running_.exchange(nullptr); runtime != nullptr) runtime->stop();
 }
 

@@ -32,6 +32,13 @@ class Session {
   Runtime* start(const Linkage& linkage) noexcept;
   // As start(), and nullptr when the current context's device is not the runtime's.
   Runtime* start_here(const Linkage& linkage) noexcept;
+  // Whether it is this device's memory that is paged. Requires runtime().
+  [[nodiscard]] bool pages(CUdevice device) const noexcept { return device == device_; }
+  // It could not start, or never will in this process: every answer is the driver's. Nothing is
+  // recorded any more; in a forked child the mutex may be held by a thread that is gone.
+  [[nodiscard]] static bool stands_aside() noexcept {
+    return decided_.load(std::memory_order_acquire) && runtime() == nullptr;
+  }
 
   // The driver is in use from here on: the child of a fork has none, and we stand aside there. A
   // process that forks before, as a daemon does, is virtualised like any other.
@@ -55,10 +62,6 @@ class Session {
 
  private:
   Session() = default;
-  // Nothing is recorded any more; in a forked child the mutex may be held by a thread that is gone.
-  [[nodiscard]] bool stands_aside() const noexcept {
-    return decided_.load(std::memory_order_acquire) && runtime() == nullptr;
-  }
   void try_to_start(const Linkage& linkage);
   static void after_fork_in_child();
   static void at_exit();
@@ -73,7 +76,7 @@ class Session {
   };
 
   static constinit std::atomic<Runtime*> running_;
-  std::atomic<bool> decided_{false};  // started, or never will be
+  static constinit std::atomic<bool> decided_;  // started, or never will be
   std::mutex mutex_;
   std::unique_ptr<Runtime> runtime_;
   CUdevice device_ = 0;

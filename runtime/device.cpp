@@ -7,6 +7,7 @@
 #include "runtime/context_scope.h"
 #include "runtime/host_memory.h"
 #include "runtime/log.h"
+#include "runtime/memory_report.h"
 
 namespace vhbm {
 namespace {
@@ -14,12 +15,6 @@ namespace {
 constexpr Bytes least_window = gib(1);
 // In a row, after which nothing good is expected of the GPU.
 constexpr int most_gpu_failures = 3;
-
-// Left to whatever is native: contexts, code, libraries' own pools.
-Bytes native_reserve(Bytes total) {
-  const Bytes share{total.value / 20};
-  return std::min(std::max(share, mib(512)), Bytes{total.value / 2});
-}
 
 }  // namespace
 
@@ -190,12 +185,8 @@ Status Device::make_frames() {
     return Status::driver(result, "cuMemGetInfo");
   }
   const Bytes chunk = options.chunk_size.resolve({}, base_page);
-  const Bytes host = available_host_memory();
-  const Bytes hbm_default =
-      std::min(saturating_minus(total, native_reserve(total)), Bytes{free_now});
-  Frames::Limits limits;
-  limits.hbm = std::min(options.hbm_limit.resolve(total, hbm_default), total);
-  limits.host = options.host_limit.resolve(host, {host.value / 2});
+  const Capacity capacity = capacity_of(options, total, {free_now}, available_host_memory());
+  Frames::Limits limits{capacity.hbm, capacity.host, {}};
   const Bytes most_spare = options.flip_size.resolve(limits.hbm, mib(64));
   const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
   if (limits.host >= chunk)

@@ -98,14 +98,8 @@ Status Runtime::free(DeviceAddress base) {
 MemoryInfo Runtime::memory_info() const {
   const Device& device = *impl_->device;
   const Frames::Limits& limits = device.frames->limits();
-  Bytes total = device.options.hbm_limit.is_automatic() ? device.total : limits.hbm;
-  Bytes usable = limits.hbm;
-  if (device.options.report == Report::virtual_memory) {
-    total += limits.host;
-    usable += limits.host;
-  }
-  const Bytes live = device.regions.live_bytes() + device.frames->native();
-  return {saturating_minus(usable, live), total};
+  return memory_told(device.options, device.total, {limits.hbm, limits.host},
+                     device.regions.live_bytes() + device.frames->native());
 }
 
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {

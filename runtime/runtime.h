@@ -11,6 +11,7 @@
 
 #include "runtime/driver.h"
 #include "runtime/gate.h"
+#include "runtime/memory_report.h"
 #include "runtime/options.h"
 #include "runtime/region_view.h"
 #include "runtime/regions.h"
@@ -20,10 +21,6 @@
 #include "runtime/window.h"
 
 namespace vhbm {
-
-struct MemoryInfo {
-  Bytes free, total;
-};
 
 class Runtime {
  public:
@@ -46,8 +43,7 @@ class Runtime {
   //   Errc::invalid_value  not the base of a live region
   [[nodiscard]] Status free(DeviceAddress base);
 
-  // What the application is told by cuMemGetInfo: as the option `report` says, never moved by other
-  // processes.
+  // What the application is told of this device: see memory_told().
   [[nodiscard]] MemoryInfo memory_info() const;
 
   // The live region that contains `address`.

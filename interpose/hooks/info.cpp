@@ -2,6 +2,7 @@
 // state.
 #include "interpose/hook_scope.h"
 #include "interpose/region_attributes.h"
+#include "interpose/told_memory.h"
 
 namespace vhbm::interpose {
 namespace {
@@ -39,6 +40,15 @@ CUresult CUDAAPI cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   const MemoryInfo info = runtime->memory_info();
   if (free != nullptr) *free = info.free.value;
   if (total != nullptr) *total = info.total.value;
+  return result;
+}
+
+CUresult CUDAAPI cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuDeviceTotalMem_v2, bytes, device);
+  if (result != CUDA_SUCCESS || !scope.outermost()) return result;
+  // Nothing of the device's free memory goes into its total.
+  if (const auto told = told_of(device, {*bytes}, {})) *bytes = told->total.value;
   return result;
 }
 

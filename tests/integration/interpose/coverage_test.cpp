@@ -82,7 +82,8 @@ TEST_F(Coverage, NoticesWhatIsNewDoubleOrMisspelt) {
 // before, in a group of their own, reach no region.
 TEST_F(Coverage, WhatReachesMemoryOrSubmitsWorkIsNeverPassedThrough) {
   const std::regex must_be_hooked(
-      "cuInit|cuGetProcAddress.*|cuMemAlloc(Pitch|Async|FromPoolAsync|Managed)?(_.*)?|"
+      "cuInit|cuDeviceTotalMem_v2|cuGetProcAddress.*|cuMemAlloc(Pitch|Async|FromPoolAsync|Managed)?"
+      "(_.*)?|"
       "cuMemFree(Async)?(_.*)?|cuMem(GetInfo|GetAddressRange|Create|Map|Unmap|SetAccess).*|"
       "cuPointerGet.*|cuMemcpy.*|cuMemset.*|cuMemBatchDecompress.*|cuMem(Prefetch|Discard).*|"
       "cuLaunch.*|cuGraph(Launch|Upload|Instantiate|ExecUpdate|ExecDestroy).*|cuMemRetain.*|"

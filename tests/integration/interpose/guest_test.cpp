@@ -141,6 +141,22 @@ TEST_F(Guest, TakesItsLimitFromItsFile) {
   std::filesystem::remove(file);
 }
 
+TEST_F(Guest, TellsItsLimitToPythonsNvmlWithoutCuda) {
+  if (sanitized) GTEST_SKIP() << "Python is not built with the sanitizer";
+  const CommandResult guest = shell(
+      on_gpu +
+      "python3 -c 'import ctypes\n"
+      "nvml = ctypes.CDLL(\"libnvidia-ml.so.1\")\n"
+      "device, memory = ctypes.c_void_p(), (ctypes.c_ulonglong * 3)()\n"
+      "assert nvml.nvmlInit_v2() == 0\n"
+      "assert nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0\n"
+      "assert nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0\n"
+      "print(*(bytes >> 20 for bytes in memory), \"libcuda\" in open(\"/proc/self/maps\").read())'"
+      " 2>&1");
+  EXPECT_EQ(guest.output, "32 32 0 False\n");
+  EXPECT_FALSE(std::filesystem::exists(state));
+}
+
 TEST_F(Guest, SaysWhatTheDriverLacksAndRunsNatively) {
   expect_one_line_and_a_native_run("SIMGPU_FAULTS=cuMemAddressReserve:1-99=801 ",
                                    "vHBM is off in this process");

@@ -37,6 +37,8 @@ TEST_F(GpuTest, TellsTheLimitAsTheDevice) {
   ASSERT_CUDA(cuMemGetInfo(&free_before, &total));
   EXPECT_EQ(total, hbm_limit);
   EXPECT_LE(free_before, total);
+  ASSERT_CUDA(cuDeviceTotalMem(&total, device_));
+  EXPECT_EQ(total, hbm_limit);
   CUdeviceptr one = 0;
   ASSERT_CUDA(cuMemAlloc(&one, 8 * mebibyte));
   ASSERT_CUDA(cuMemGetInfo(&free_after, &total));

@@ -15,6 +15,11 @@ std::set<std::string> rows() {
 #define HOOK(group, need, name, symbol) #symbol,
 #include "interpose/symbols.def"
 #undef HOOK
+#define NVML_HOOK(symbol, ...) #symbol,
+#define NVML_QUERY(symbol, ...)
+#include "interpose/nvml.def"
+#undef NVML_QUERY
+#undef NVML_HOOK
   };
 }
 

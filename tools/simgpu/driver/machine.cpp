@@ -89,9 +89,10 @@ Machine::Machine(const Options& settings)
       host_pool(settings.host),
       host_memory(settings.host),
       imports(&space) {
-  for (std::uint64_t i = 0; i < settings.devices; ++i) {
-    devices.push_back(std::make_unique<Device>(static_cast<int>(i), options, &space));
-    auto pool = std::make_shared<MemoryPool>(static_cast<int>(i), 0, &devices.back()->hbm, &space);
+  for (std::size_t place : visible_devices(std::getenv("CUDA_VISIBLE_DEVICES"), settings.devices)) {
+    const int ordinal = static_cast<int>(devices.size());
+    devices.push_back(std::make_unique<Device>(ordinal, place, options, &space));
+    auto pool = std::make_shared<MemoryPool>(ordinal, 0, &devices.back()->hbm, &space);
     devices.back()->default_pool = devices.back()->current_pool = pool.get();
     pools.add(std::move(pool));
   }
@@ -221,7 +222,7 @@ CUresult start_machine() {
 extern "C" {
 
 const char* simgpu_version(void) {
-  return "0.1.0";
+  return simgpu::kRelease;
 }
 
 int simgpu_set_faults(const char* plan) {

@@ -16,6 +16,7 @@
 #include "engine/stream.h"
 #include "fault_plan.h"
 #include "graph/graph.h"
+#include "identity.h"
 #include "memory/address_space.h"
 #include "memory/heap.h"
 #include "memory/host_memory.h"
@@ -53,10 +54,11 @@ class HandleTable {
 };
 
 struct Device {
-  Device(int index, const Options& options, AddressSpace* space)
-      : ordinal(index), hbm(options.hbm), heap(index, &hbm, space) {}
+  Device(int index, std::size_t place, const Options& options, AddressSpace* space)
+      : ordinal(index), identity(place), hbm(options.hbm), heap(index, &hbm, space) {}
 
-  const int ordinal;
+  const int ordinal;  // in this process
+  const Identity identity;
   PhysicalPool hbm;
   Heap heap;
   MemoryPool* default_pool = nullptr;

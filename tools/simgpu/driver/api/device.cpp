@@ -189,16 +189,16 @@ CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
   SIMGPU_CALL(driver);
   if (name == nullptr || length <= 0) return CUDA_ERROR_INVALID_VALUE;
   if (find_device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-  std::snprintf(name, static_cast<std::size_t>(length), "Simulated GPU (simgpu)");
+  std::snprintf(name, static_cast<std::size_t>(length), "%s", kDeviceName);
   return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
   SIMGPU_CALL(driver);
   if (uuid == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  if (find_device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-  std::memcpy(uuid->bytes, "simulated-gpu-00", 16);
-  uuid->bytes[15] = static_cast<char>('0' + device);
+  const Device* found = find_device(device);
+  if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+  std::memcpy(uuid->bytes, found->identity.uuid.data(), sizeof uuid->bytes);
   return CUDA_SUCCESS;
 }
 
@@ -231,8 +231,9 @@ CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice
 CUresult cuDeviceGetPCIBusId(char* text, int length, CUdevice device) {
   SIMGPU_CALL(driver);
   if (text == nullptr || length <= 0) return CUDA_ERROR_INVALID_VALUE;
-  if (find_device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-  std::snprintf(text, static_cast<std::size_t>(length), "0000:%02X:00.0", device + 1);
+  const Device* found = find_device(device);
+  if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+  std::snprintf(text, static_cast<std::size_t>(length), "0000:%02X:00.0", found->identity.pci_bus);
   return CUDA_SUCCESS;
 }
 
