@@ -84,20 +84,28 @@ bool Device::move(DeviceAddress chunk, PageState from, PageState to) noexcept {
 
 void Device::keep_copy(Region& region, std::size_t chunk, CleanCopy copy) noexcept {
   region.copies[chunk] = copy;
-  frames->copy_kept();
-  stats.set(Stat::clean_copy_bytes, (frames->frame_size() * frames->copies()).value);
+  frames->copy_kept(copy.frame->tier);
+  stats.set(Stat::clean_copy_bytes, (frames->frame_size() * frames->copies(Tier::host)).value);
 }
 
 CleanCopy Device::take_copy(Region& region, std::size_t chunk) noexcept {
   CleanCopy taken;
   std::swap(taken, region.copies[chunk]);
   if (taken.frame == nullptr) return taken;
-  frames->copy_dropped();
-  stats.set(Stat::clean_copy_bytes, (frames->frame_size() * frames->copies()).value);
+  frames->copy_dropped(taken.frame->tier);
+  stats.set(Stat::clean_copy_bytes, (frames->frame_size() * frames->copies(Tier::host)).value);
   return taken;
 }
 
-Frame* Device::reclaim_copy() {
+void Device::drop_arrivals() noexcept {
+  while (frames->copies(Tier::hbm) != 0) {
+    Frame* frame = reclaim_copy(Tier::hbm);
+    if (frame == nullptr) return;
+    frames->give_back(frame);
+  }
+}
+
+Frame* Device::reclaim_copy(Tier tier) {
   Region* poorest = nullptr;
   std::size_t index = 0;
   // What was used last stays longest in HBM, so its copy is needed last.
@@ -105,7 +113,9 @@ Frame* Device::reclaim_copy() {
   for (Region* region : regions.live()) {
     const std::uint64_t used = regions.last_use(region->index);
     if (poorest != nullptr && used <= latest) continue;
-    const auto has_copy = [](const CleanCopy& copy) { return copy.frame != nullptr; };
+    const auto has_copy = [tier](const CleanCopy& copy) {
+      return copy.frame != nullptr && copy.frame->tier == tier;
+    };
     const auto found = std::find_if(region->copies.begin(), region->copies.end(), has_copy);
     if (found == region->copies.end()) continue;
     poorest = region;
@@ -201,7 +211,7 @@ Status Device::make_frames() {
   if (!aliases.ok()) return aliases.status();
   frames = std::make_unique<Frames>(driver, *mapper, stats, ordinal, node, chunk, limits,
                                     AddressSpace(aliases->begin, aliases->size));
-  frames->on_shortage([this] { return reclaim_copy(); });
+  frames->on_shortage([this](Tier tier) { return reclaim_copy(tier); });
   stats.set(Stat::hbm_limit, limits.hbm.value);
   stats.set(Stat::host_limit, limits.host.value);
   if (limits.host < chunk) {
@@ -229,7 +239,8 @@ bool Device::prepare_copies() {
   if (contexts.empty() || copier.prepare(contexts.front()) != CUDA_SUCCESS) return false;
   if (kernels.usable() || kernels.given_up()) return true;
   const std::uint64_t flip = options.flip_size.resolve(frames->limits().hbm, mib(64)).value;
-  const std::size_t most = std::max<std::size_t>(flip / frames->frame_size().value, 1);
+  // In both directions at once.
+  const std::size_t most = 2 * std::max<std::size_t>(flip / frames->frame_size().value, 1);
   if (Status status = kernels.prepare(copier.context(), copier.stream(), most); !status.ok()) {
     log_info("evictions are copied behind the gate: {}", status.message());
   }

@@ -57,10 +57,12 @@ struct Device {
   // Makes the copier's stream and loads the pager's kernels, in a context that is known. Harmless
   // when they are there. False when nothing can be copied.
   [[nodiscard]] bool prepare_copies();
-  // A resident chunk's clean copy: kept while the host has room, dropped with its region or when
-  // its frame is needed.
+  // A chunk's copy in the other tier: kept while there is room, dropped with its region or when its
+  // frame is needed.
   void keep_copy(Region& region, std::size_t chunk, CleanCopy copy) noexcept;
   [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
+  // Of host-mapped chunks: what was copied to HBM and did not come after all.
+  void drop_arrivals() noexcept;
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
@@ -102,8 +104,8 @@ struct Device {
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();
   void share_stats();
-  // The frame of the copy that is missed least, or nullptr.
-  [[nodiscard]] Frame* reclaim_copy();
+  // The frame of that tier whose copy is missed least, or nullptr.
+  [[nodiscard]] Frame* reclaim_copy(Tier tier);
 
   struct Reservation {
     DeviceAddress begin;

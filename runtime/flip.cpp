@@ -41,6 +41,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
             !move_all(evictions_, PageState::leaving, PageState::host_mapped)) {
           outcome = Outcome::failed;
         }
+        device_.regions.quiet();
         break;
       case Quiesce::Outcome::deadline:
         outcome = Outcome::deadline;
@@ -77,23 +78,37 @@ bool Flip::find_chunk(ChunkId id, PageState expected, Move& move) const {
 }
 
 void Flip::choose_promotions(const Plan& plan) {
-  Frames& frames = *device_.frames;
-  promotions_.reserve(plan.promote.size());
+  Moves wanted;
   for (const ChunkId id : plan.promote) {
     Move move{};
     if (!find_chunk(id, PageState::host_mapped, move)) continue;
-    auto to = frames.take(Tier::hbm);
-    if (!to.ok()) break;
-    move.to = *to;
-    // The source's alias is where an eviction into the same frame will land.
-    if (!frames.ensure_alias(move.to).ok() || !frames.ensure_alias(move.from).ok() ||
-        !device_.move(move.address(), PageState::host_mapped, PageState::arriving)) {
-      frames.give_back(move.to);
-      break;
+    const CleanCopy arrival = device_.take_copy(*move.region, move.chunk);
+    move.to = arrival.frame;
+    move.hash = arrival.hash;
+    move.ahead = move.has_copy = arrival.frame != nullptr;
+    wanted.push_back(move);
+  }
+  promotions_.reserve(wanted.size());
+  for (Move& move : wanted) {
+    if (prepare_promotion(move)) {
+      promotions_.push_back(move);
+    } else if (move.to != nullptr) {
+      device_.frames->give_back(move.to);
     }
-    promotions_.push_back(move);
   }
   std::sort(promotions_.begin(), promotions_.end(), by_address);
+}
+
+bool Flip::prepare_promotion(Move& move) {
+  Frames& frames = *device_.frames;
+  if (move.to == nullptr) {
+    const auto taken = frames.take(Tier::hbm);
+    if (!taken.ok()) return false;
+    move.to = *taken;
+  }
+  // The source's alias is where an eviction into the same frame will land.
+  return frames.ensure_alias(move.to).ok() && frames.ensure_alias(move.from).ok() &&
+         device_.move(move.address(), PageState::host_mapped, PageState::arriving);
 }
 
 void Flip::choose_evictions(const Plan& plan) {
@@ -123,6 +138,8 @@ bool Flip::find_host_frame(Move& move) {
   if (move.to == nullptr && vacated_ < promotions_.size()) {
     move.vacates = &promotions_[vacated_++];
     move.vacates->vacated = true;
+    // What cannot be checked afterwards is copied behind the gate.
+    move.vacates->ahead = move.vacates->has_copy = false;
     move.to = move.vacates->from;
     return true;
   }
@@ -137,6 +154,13 @@ bool Flip::find_host_frame(Move& move) {
 }
 
 bool Flip::validate() {
+  for (Move& move : promotions_) {
+    const Region& region = *move.region;
+    if (!move.ahead || device_.regions.written(region.index) == region.written_when_quiet) continue;
+    // The promise is about kernels: here the application itself filled the region anew.
+    move.ahead = move.has_copy = false;
+    device_.stats.add(Stat::recopied_bytes, region.chunk_size.value);
+  }
   PageKernels& kernels = device_.kernels;
   std::vector<Move*> claims;
   std::vector<DeviceAddress> chunks;
@@ -201,7 +225,9 @@ bool Flip::copy(Moves& moves) {
   std::vector<DeviceAddress> arrivals;
   PageKernels& kernels = device_.kernels;
   for (Move& move : moves) {
-    if (move.vacated || !kernels.usable() || arrivals.size() == kernels.most()) continue;
+    if (move.vacated || move.ahead || !kernels.usable() || arrivals.size() == kernels.most()) {
+      continue;
+    }
     hashed.push_back(&move);
     arrivals.push_back(move.to->alias);
   }
@@ -282,10 +308,16 @@ void Flip::settle(Moves& moves, PageState during, PageState before) {
 
 Frame* Flip::unused_frame(Move& move) {
   const bool eviction = move.from->tier == Tier::hbm;
-  // An eviction that did not happen leaves the copy as it was; a promotion that did leaves one.
-  if (move.has_copy && move.switched != eviction) {
+  // What did not happen leaves the copy as it was; a promotion that did leaves one.
+  const bool ahead_in_vain = move.ahead && !move.switched;
+  if (move.has_copy && (move.switched != eviction || ahead_in_vain)) {
     if (move.reused) return nullptr;
-    device_.keep_copy(*move.region, move.chunk, {eviction ? move.to : move.from, move.hash});
+    const CleanCopy copy{move.switched ? move.from : move.to, move.hash};
+    if (move.switched && move.ahead) {
+      device_.precopy.arrived(*move.region, move.chunk, copy);
+    } else {
+      device_.keep_copy(*move.region, move.chunk, copy);
+    }
     return nullptr;
   }
   if (move.switched) return move.reused ? nullptr : move.from;
@@ -301,6 +333,7 @@ void Flip::account(const Moves& moves) {
     device_.account(*move.region, promoted ? host_mapped - size : host_mapped + size);
     device_.stats.add(promoted ? Stat::promoted_bytes : Stat::evicted_bytes, size.value);
     if (!promoted && move.has_copy) device_.stats.add(Stat::clean_evicted_bytes, size.value);
+    if (move.ahead) device_.stats.add(Stat::arrived_ahead_bytes, size.value);
   }
 }
 

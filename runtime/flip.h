@@ -1,7 +1,7 @@
 // One flip: a batch of chunks changes tier, by phases, the irreversible last.
 //   plan        frames to move to, at addresses that copies reach        no side effect yet
 //   quiesce     the gate closes, the GPU gets quiet                      or the flip is given up
-//   validate    which host copies still are what leaves                  by hash, on the GPU
+//   validate    which copies taken ahead still are what moves            by hash, on the GPU
 //   copy        promotions, then evictions that have no copy             old frames stay mapped
 //   switch      unmap, map, set access, run by run                       restored on an error
 //   reopen, and give back what is not mapped any more
@@ -45,6 +45,7 @@ class Flip {
     // Of an eviction: `to` holds a clean copy, with this hash. Of a promotion: what arrived.
     bool has_copy = false;
     Hash hash;
+    bool ahead = false;  // of a promotion: `to` holds it on a promise, which is checked afterwards
     bool switched = false;
     bool vacated = false;  // of a promotion: an eviction wants its host frame
     bool reused = false;   // of a promotion: an eviction went into its host frame
@@ -58,6 +59,8 @@ class Flip {
     return a.address() < b.address();
   }
   void choose_promotions(const Plan& plan);
+  // An HBM frame and the addresses for it; false when they cannot be had.
+  [[nodiscard]] bool prepare_promotion(Move& move);
   void choose_evictions(const Plan& plan);
   // A host frame for an eviction: idle, or vacated by one of the promotions, or whatever there is.
   [[nodiscard]] bool find_host_frame(Move& move);

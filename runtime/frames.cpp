@@ -35,12 +35,14 @@ std::size_t Frames::capacity(Tier tier) const {
   return left.value / frame_size_.value;
 }
 
-std::size_t Frames::available(Tier tier) const {
+std::size_t Frames::in_use(Tier tier) const {
   const Pool& from = pool(tier);
-  std::size_t in_use = from.made.load(std::memory_order_relaxed) - from.free.size();
-  if (tier == Tier::host) in_use -= copies_;
-  const std::size_t most = capacity(tier);
-  return most > in_use ? most - in_use : 0;
+  return from.made.load(std::memory_order_relaxed) - from.free.size() - from.copies;
+}
+
+std::size_t Frames::available(Tier tier) const {
+  const std::size_t most = capacity(tier), used = in_use(tier);
+  return most > used ? most - used : 0;
 }
 
 std::size_t Frames::available_hbm_beyond_spare() const {
@@ -49,10 +51,9 @@ std::size_t Frames::available_hbm_beyond_spare() const {
 }
 
 std::size_t Frames::owed() const {
-  const std::size_t in_use = hbm_.made.load(std::memory_order_relaxed) - hbm_.free.size();
-  const std::size_t most = capacity(Tier::hbm);
-  if (in_use > most) return in_use - most;
-  const std::size_t left = most - in_use;
+  const std::size_t most = capacity(Tier::hbm), used = in_use(Tier::hbm);
+  if (used > most) return used - most;
+  const std::size_t left = most - used;
   return left < spare() ? std::min(spare() - left, available(Tier::host)) : 0;
 }
 
@@ -62,11 +63,9 @@ Result<Frame*> Frames::take(Tier tier) {
   if (from.free.empty()) {
     const bool may_grow = from.made.load(std::memory_order_relaxed) < capacity(tier);
     auto made = may_grow ? make(tier) : Status(Errc::out_of_memory, "the limit is reached");
-    if (made.ok() || tier == Tier::hbm) return made;
-    if (Frame* frame = copies_ != 0 && reclaim_ ? reclaim_() : nullptr; frame != nullptr) {
-      return frame;
-    }
-    return made;
+    if (made.ok()) return made;
+    Frame* frame = from.copies != 0 && reclaim_ ? reclaim_(tier) : nullptr;
+    return frame != nullptr ? Result<Frame*>(frame) : made;
   }
   Frame* frame = from.free.back();
   from.free.pop_back();
@@ -221,7 +220,12 @@ void Frames::native_freed(Bytes size) noexcept {
 }
 
 void Frames::trim() {
-  while (over_limit() && !hbm_.free.empty()) {
+  while (over_limit()) {
+    if (hbm_.free.empty()) {
+      Frame* frame = hbm_.copies != 0 && reclaim_ ? reclaim_(Tier::hbm) : nullptr;
+      if (frame == nullptr) break;
+      hbm_.free.push_back(frame);
+    }
     Frame* frame = hbm_.free.back();
     hbm_.free.pop_back();
     release(frame);

@@ -43,19 +43,18 @@ class Frames {
   Frames(const Frames&) = delete;
   Frames& operator=(const Frames&) = delete;
 
-  // A frame from the pool, else a new one, else one that keeps a clean copy. Its bytes are
-  // anything.
+  // A frame from the pool, else a new one, else one that keeps a copy. Its bytes are anything.
   //   Errc::out_of_memory  the limit is reached, or the driver has no more
   [[nodiscard]] Result<Frame*> take(Tier tier);
   void give_back(Frame* frame);
 
-  // Host frames that keep clean copies of resident chunks are in use, and yet to be had: when no
+  // Frames that keep copies of chunks of the other tier are in use, and yet to be had: when no
   // other is left, `reclaim` gives one up (nullptr: there is none after all).
-  using Reclaim = std::function<Frame*()>;
+  using Reclaim = std::function<Frame*(Tier)>;
   void on_shortage(Reclaim reclaim) { reclaim_ = std::move(reclaim); }
-  void copy_kept() { ++copies_; }
-  void copy_dropped() { --copies_; }
-  [[nodiscard]] std::size_t copies() const { return copies_; }
+  void copy_kept(Tier tier) { ++pool(tier).copies; }
+  void copy_dropped(Tier tier) { --pool(tier).copies; }
+  [[nodiscard]] std::size_t copies(Tier tier) const { return pool(tier).copies; }
   // A host frame without giving up a copy, and without waiting for the driver unless `may_grow`.
   [[nodiscard]] Frame* take_idle_host(bool may_grow);
 
@@ -85,7 +84,7 @@ class Frames {
   [[nodiscard]] Bytes native() const noexcept;
   // Native memory came to need what pooled HBM frames hold.
   [[nodiscard]] bool over_limit() const noexcept;
-  // Gives pooled HBM frames to the driver until hbm_limit holds.
+  // Gives pooled HBM frames, and those that keep copies, to the driver until hbm_limit holds.
   void trim();
   // Frames that the driver did not take back are held and counted as such; offers them once more.
   void offer_refused();
@@ -98,11 +97,14 @@ class Frames {
   struct Pool {
     std::vector<Frame*> free;
     std::atomic<std::size_t> made{0};
+    std::size_t copies = 0;
   };
   Pool& pool(Tier tier) { return tier == Tier::hbm ? hbm_ : host_; }
   [[nodiscard]] const Pool& pool(Tier tier) const { return tier == Tier::hbm ? hbm_ : host_; }
   // Frames that may exist at all now.
   [[nodiscard]] std::size_t capacity(Tier tier) const;
+  // Out of which nothing else can come: neither idle nor keeping a copy.
+  [[nodiscard]] std::size_t in_use(Tier tier) const;
   [[nodiscard]] Result<Frame*> make(Tier tier);
   [[nodiscard]] Frame* record(Frame frame);
   void release(Frame* frame);
@@ -124,7 +126,6 @@ class Frames {
   Pool hbm_, host_;
   std::atomic<std::uint64_t> native_{0};
   Reclaim reclaim_;
-  std::size_t copies_ = 0;
   bool growing_ = false;
 };
 

@@ -2,6 +2,7 @@
 // never destroyed, since hooks may run after static destructors.
 #include "runtime/log.h"
 
+#include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
@@ -41,6 +42,13 @@ void log_line(LogLevel level, std::string_view line) noexcept {
     logger().log(spdlog_levels[static_cast<std::size_t>(level)],
                  spdlog::string_view_t(line.data(), line.size()));
   } catch (...) {  // a line less is better than a dead host
+  }
+}
+
+void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args args) noexcept {
+  try {
+    log_line(level, fmt::vformat(format, args));
+  } catch (...) {
   }
 }
 

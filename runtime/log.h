@@ -2,7 +2,7 @@
 // on a hot path. Locking: one line is written at once; any thread may log.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <atomic>
 #include <cstdint>
@@ -15,10 +15,12 @@ namespace vhbm {
 void set_log_level(LogLevel level);
 [[nodiscard]] bool logs(LogLevel level);
 void log_line(LogLevel level, std::string_view line) noexcept;
+// Formats in log.cpp: what fmt is made of is compiled there, not in every file that logs.
+void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args args) noexcept;
 
 template <typename... Args>
 void log_as(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
-  if (logs(level)) log_line(level, fmt::format(format, std::forward<Args>(args)...));
+  if (logs(level)) log_formatted(level, format, fmt::make_format_args(args...));
 }
 template <typename... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {

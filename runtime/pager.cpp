@@ -17,6 +17,10 @@ constexpr int most_patience = 16;
 constexpr std::chrono::milliseconds between_taggings{250};
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
+// How long a flip waits for the application to wait for its work.
+constexpr std::chrono::milliseconds quiet_point_patience{20};
+// How sure a tag by evidence has to be for a promise about weights to hold for a region.
+constexpr unsigned surely = 90;
 
 }  // namespace
 
@@ -70,11 +74,23 @@ void Pager::round() {
   observe_regions();
   if (device_.frozen() || resting() || decisions_.plan == nullptr) return;
   const Plan plan = make_plan();
-  if (plan.empty() || copy_ahead(plan)) return;
+  if (plan.empty()) {
+    device_.drop_arrivals();
+    wants_quiet_point_.store(false, std::memory_order_relaxed);
+    return;
+  }
+  if (copy_ahead(plan) || awaits_quiet_point()) return;
   copied_ahead_ = false;
   memory_ = plan.memory;
   Flip flip(device_, gate_);
   const Flip::Outcome outcome = flip.run(plan, patience_);
+  if (outcome == Flip::Outcome::done) {
+    device_.drop_arrivals();
+    if (at_quiet_point_) device_.stats.add(Stat::flips_at_quiet_points, 1);
+  }
+  // Nothing to be moved: the regions are gone.
+  if (outcome == Flip::Outcome::done || outcome == Flip::Outcome::no_memory) repairs_.clear();
+  device_.precopy.start_checks(device_.kernels, *device_.frames);
   count(outcome);
   learn(outcome, flip.drained_in());
   const bool again_soon = outcome == Flip::Outcome::done || outcome == Flip::Outcome::deadline;
@@ -128,10 +144,14 @@ void Pager::observe_regions() {
 
 bool Pager::collect_copies() {
   if (!device_.precopy.in_flight()) return true;
-  const CUresult landed = device_.precopy.collect(
-      device_.kernels, *device_.frames, [&](Region& region, std::size_t chunk, CleanCopy copy) {
-        device_.keep_copy(region, chunk, copy);
-      });
+  const auto keep = [&](Region& region, std::size_t chunk, CleanCopy copy) {
+    device_.keep_copy(region, chunk, copy);
+  };
+  const auto broken = [&](Region& region, std::size_t chunk, CleanCopy left) {
+    promise_broken(region, chunk, left);
+  };
+  const CUresult landed =
+      device_.precopy.collect(device_.kernels, *device_.frames, {keep, keep, broken});
   if (landed == CUDA_ERROR_NOT_READY) return false;
   if (landed != CUDA_SUCCESS) device_.gpu_failed("copies ahead of evictions fail");
   return landed == CUDA_SUCCESS;
@@ -143,19 +163,60 @@ bool Pager::copy_ahead(const Plan& plan) {
   if (device_.drain.capturing() || !device_.prepare_copies() || !device_.kernels.usable()) {
     return false;
   }
-  std::vector<Precopy::Chunk> leaving;
-  for (const ChunkId id : plan.evict) {
+  std::vector<Precopy::Chunk> moving;
+  const auto add = [&](ChunkId id, bool arrives) {
     const DeviceAddress address = device_.space.begin() + base_page * id.value;
     Region* region = device_.regions.region_at(address);
-    if (region == nullptr) continue;
-    leaving.push_back({region, (address - region->view.base).value / region->chunk_size.value});
-  }
+    if (region == nullptr || (arrives && !promised(*region))) return;
+    moving.push_back({region, (address - region->view.base).value / region->chunk_size.value});
+  };
+  for (const ChunkId id : plan.evict) add(id, false);
+  for (const ChunkId id : plan.promote) add(id, true);
   copied_ahead_ =
-      device_.precopy.start(device_.copier.context(), leaving, device_.kernels, *device_.frames);
+      device_.precopy.start(device_.copier.context(), moving, device_.kernels, *device_.frames);
   return copied_ahead_;
 }
 
+bool Pager::promised(const Region& region) const {
+  return device_.options.weights_are_readonly && promise_holds_ && region.tag.tag == Tag::weights &&
+         region.tag.confidence >= surely && region.chunks_changed == 0 &&
+         device_.regions.written(region.index) == region.written_when_quiet;
+}
+
+void Pager::promise_broken(Region& region, std::size_t chunk, CleanCopy left) {
+  // As long as nothing else wrote to the chunk, its eviction brings back what the kernel wrote.
+  device_.keep_copy(region, chunk, left);
+  repairs_.push_back(device_.page_of(region.address_of(chunk)));
+  device_.stats.add(Stat::promises_broken, 1);
+  if (promise_holds_) {
+    log_error(
+        "weights_are_readonly is not true: a kernel wrote to the region of {} bytes at {:#x} while "
+        "it came to HBM, and kernels after it may have read old bytes; the promise is withdrawn",
+        region.view.size.value, region.view.base.value);
+  }
+  promise_holds_ = false;
+}
+
+bool Pager::awaits_quiet_point() {
+  const std::uint64_t seen = quiet_points_.load(std::memory_order_relaxed);
+  bool waits = wants_quiet_point_.load(std::memory_order_relaxed);
+  at_quiet_point_ = false;
+  if (!waits && seen != last_quiet_point_ && !device_.frames->over_limit()) {
+    waits = true;
+    quiet_deadline_ = Clock::now() + quiet_point_patience;
+  } else if (waits && seen != last_quiet_point_) {
+    waits = false;
+    at_quiet_point_ = true;
+  } else if (waits && Clock::now() >= quiet_deadline_) {
+    waits = false;
+  }
+  last_quiet_point_ = seen;
+  wants_quiet_point_.store(waits, std::memory_order_relaxed);
+  return waits;
+}
+
 Plan Pager::make_plan() {
+  if (!repairs_.empty()) return {{}, repairs_, memory_};
   const Frames& frames = *device_.frames;
   Situation situation;
   situation.must_leave = frames.frame_size() * frames.owed();

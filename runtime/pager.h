@@ -3,7 +3,9 @@
 // `stall_share`. Locking: the device's lock for each round.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <vector>
 
 #include "runtime/allocator.h"
 #include "runtime/device.h"
@@ -25,6 +27,12 @@ class Pager {
   [[nodiscard]] Status start();
   // As Worker::stop().
   void stop() noexcept;
+  // The application waited for its own work, so that the GPU may well be quiet now. From any
+  // thread.
+  void quiet_point() noexcept {
+    quiet_points_.fetch_add(1, std::memory_order_relaxed);
+    if (wants_quiet_point_.load(std::memory_order_relaxed)) worker_.wake();
+  }
   // No thread uses this any more.
   [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }
 
@@ -40,8 +48,15 @@ class Pager {
   [[nodiscard]] bool clean_up();
   // Copies of an earlier round. False while they are in flight.
   [[nodiscard]] bool collect_copies();
-  // Starts copying what the plan evicts; true when the flip is to wait for it.
+  // Starts copying what the plan moves, as far as that may be; true when the flip is to wait for
+  // it.
   [[nodiscard]] bool copy_ahead(const Plan& plan);
+  // Whether nothing changes this region's bytes: the user's word on what is surely weights.
+  [[nodiscard]] bool promised(const Region& region) const;
+  // A kernel wrote to what was coming to HBM: `left` has it, and the chunk may not.
+  void promise_broken(Region& region, std::size_t chunk, CleanCopy left);
+  // Whether to wait until the application waits for its own work, which it does now and then.
+  [[nodiscard]] bool awaits_quiet_point();
   [[nodiscard]] Plan make_plan();
   // Counts which regions are in use, and now and then guesses anew what they hold.
   void observe_regions();
@@ -58,8 +73,15 @@ class Pager {
   Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{};
+  bool copied_ahead_ = false;     // since the last flip
+  bool promise_holds_ = true;     // weights_are_readonly, as far as it was checked
+  std::vector<ChunkId> repairs_;  // to be mapped to where their bytes are
+  std::atomic<std::uint64_t> quiet_points_{0};
+  std::atomic<bool> wants_quiet_point_{false};
+  bool at_quiet_point_ = false;
+  std::uint64_t last_quiet_point_ = 0;  // when the last wait for one began or ended
+  Clock::time_point quiet_deadline_{};
   Clock::time_point next_offer_{};  // of what the driver refused to take back
-  bool copied_ahead_ = false;       // since the last flip
   bool told_unseen_ = false;
 
   RegionPublisher region_publisher_;

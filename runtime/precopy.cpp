@@ -14,6 +14,21 @@ constexpr std::chrono::seconds patience{2};
 
 }  // namespace
 
+Frame* Precopy::destination(const Chunk& chunk, Frames& frames) {
+  Frame* const from = chunk.region->frames[chunk.index];
+  Frame* to = nullptr;
+  if (from->tier == Tier::hbm) {
+    to = frames.take_idle_host(true);
+  } else if (frames.ensure_alias(from).ok() &&
+             frames.available(Tier::hbm) > frames.copies(Tier::hbm)) {
+    // Without taking away what another chunk's bytes have just been copied to.
+    if (const auto taken = frames.take(Tier::hbm); taken.ok()) to = *taken;
+  }
+  if (to == nullptr || frames.ensure_alias(to).ok()) return to;
+  frames.give_back(to);
+  return nullptr;
+}
+
 bool Precopy::start(CUcontext context, const std::vector<Chunk>& chunks, PageKernels& kernels,
                     Frames& frames) {
   if (in_flight() || copier_.prepare(context) != CUDA_SUCCESS) return false;
@@ -24,15 +39,11 @@ bool Precopy::start(CUcontext context, const std::vector<Chunk>& chunks, PageKer
     if (chunk.region->copies[chunk.index].frame != nullptr || from.size() == kernels.most()) {
       continue;
     }
-    Frame* frame = frames.take_idle_host(true);
-    if (frame == nullptr) break;
-    if (!frames.ensure_alias(frame).ok()) {
-      frames.give_back(frame);
-      break;
-    }
+    Frame* frame = destination(chunk, frames);
+    if (frame == nullptr) continue;
     from.push_back(chunk.region->address_of(chunk.index));
     to.push_back(frame->alias);
-    copies_.push_back({chunk.region, chunk.index, frame});
+    copies_.push_back({chunk.region, chunk.index, {frame, {}}});
   }
   if (copies_.empty()) return false;
   const CUresult queued = kernels.copy(PageKernels::Lane::background, 0, from, to,
@@ -44,26 +55,58 @@ bool Precopy::start(CUcontext context, const std::vector<Chunk>& chunks, PageKer
   return false;
 }
 
-CUresult Precopy::collect(const PageKernels& kernels, Frames& frames, const Keep& keep) {
+void Precopy::start_checks(PageKernels& kernels, Frames& frames) {
+  if (unchecked_.empty()) return;
+  std::swap(checks_, unchecked_);
+  std::vector<DeviceAddress> left;
+  for (const Copy& check : checks_) left.push_back(check.copy.frame->alias);
+  ContextScope scope(copier_.driver(), copier_.context());
+  const CUresult queued =
+      kernels.hash(PageKernels::Lane::background, 0, left, frames.frame_size(), copier_.stream());
+  if (queued == CUDA_SUCCESS) return;
+  stats_.add(Stat::driver_errors, 1);
+  // What cannot be told is not trusted.
+  for (Copy& check : checks_) check.region = nullptr;
+}
+
+CUresult Precopy::collect(const PageKernels& kernels, Frames& frames, const Outcome& to) {
   const CUresult landed = copier_.poll();
   if (landed != CUDA_SUCCESS) return landed;
+  const auto give = [&](const Copy& copy, CleanCopy what, const Take& take) {
+    if (copy.region == nullptr) {
+      frames.give_back(what.frame);
+    } else {
+      take(*copy.region, copy.index, what);
+    }
+  };
   for (std::size_t i = 0; i < copies_.size(); ++i) {
     const Copy& copy = copies_[i];
-    if (copy.region == nullptr) {
-      frames.give_back(copy.to);
-      continue;
+    give(copy, {copy.copy.frame, kernels.result(PageKernels::Lane::background, i)}, to.copied);
+    if (copy.copy.frame->tier == Tier::host) {
+      stats_.add(Stat::precopied_bytes, frames.frame_size().value);
     }
-    keep(*copy.region, copy.index, {copy.to, kernels.result(PageKernels::Lane::background, i)});
-    stats_.add(Stat::precopied_bytes, frames.frame_size().value);
   }
   copies_.clear();
+  for (std::size_t i = 0; i < checks_.size(); ++i) {
+    const Copy& check = checks_[i];
+    const bool kept = kernels.result(PageKernels::Lane::background, i) == check.copy.hash;
+    give(check, check.copy, kept ? to.kept : to.broken);
+  }
+  checks_.clear();
   return CUDA_SUCCESS;
 }
 
 void Precopy::forget(const Region& region) {
-  for (Copy& copy : copies_) {
-    if (copy.region == &region) copy.region = nullptr;
+  for (std::vector<Copy>* copies : {&copies_, &unchecked_, &checks_}) {
+    for (Copy& copy : *copies) {
+      if (copy.region == &region) copy.region = nullptr;
+    }
   }
+}
+
+void Precopy::drop(std::vector<Copy>& copies, Frames& frames) {
+  for (const Copy& copy : copies) frames.give_back(copy.copy.frame);
+  copies.clear();
 }
 
 void Precopy::context_destroyed(CUcontext context, Frames& frames) {
@@ -73,6 +116,7 @@ void Precopy::context_destroyed(CUcontext context, Frames& frames) {
 }
 
 void Precopy::finish(Frames& frames) {
+  drop(unchecked_, frames);
   if (!in_flight()) return;
   const auto deadline = std::chrono::steady_clock::now() + patience;
   CUresult landed = copier_.poll();
@@ -85,9 +129,11 @@ void Precopy::finish(Frames& frames) {
   }
   // Frames that may still be written to are nobody's any more.
   if (landed != CUDA_ERROR_NOT_READY) {
-    for (const Copy& copy : copies_) frames.give_back(copy.to);
+    drop(copies_, frames);
+    drop(checks_, frames);
   }
   copies_.clear();
+  checks_.clear();
 }
 
 }  // namespace vhbm

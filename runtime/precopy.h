@@ -1,6 +1,8 @@
-// Phase 2 of an eviction: chunks that are about to leave HBM are copied to host frames while the
-// application's kernels run, and hashed on the way. The copy may be torn or grow stale: only the
-// hash of the chunk's bytes behind the closed gate tells whether it holds.
+// Phase 2 of a flip: chunks that are about to change tier are copied to frames of the other tier
+// while the application's kernels run, and hashed on the way. The copy may be torn or grow stale:
+// of what leaves HBM, the hash of the chunk's bytes behind the closed gate tells whether it holds.
+// What comes to HBM is copied ahead only on the user's promise that nothing changes it; the host
+// frame that it left is hashed afterwards, which tells whether the promise was kept.
 // Invariant: what is in flight reads and writes live mappings only: regions are taken apart after
 // all work that was submitted before, and forget() then. Locking: the device's lock.
 #pragma once
@@ -28,15 +30,29 @@ class Precopy {
     std::size_t index;  // of the region
   };
 
-  // Starts copying those of `chunks` that have no copy, as far as there are idle host frames.
+  // Starts copying those of `chunks` that have no copy, as far as there are idle frames.
   // Needs kernels.context()'s context to exist; false when there was nothing to do or it failed.
   [[nodiscard]] bool start(CUcontext context, const std::vector<Chunk>& chunks,
                            PageKernels& kernels, Frames& frames);
-  [[nodiscard]] bool in_flight() const { return !copies_.empty(); }
-  using Keep = std::function<void(Region&, std::size_t index, CleanCopy)>;
-  // CUDA_ERROR_NOT_READY until what was started has landed, which `keep` is then given. After any
+  // The chunk came to HBM without a look behind the gate; `left` is the host frame it came from,
+  // with the hash of what arrived.
+  void arrived(Region& region, std::size_t index, CleanCopy left) {
+    unchecked_.push_back({&region, index, left});
+  }
+  // Starts hashing what arrived() was told of. Nothing else may be in flight.
+  void start_checks(PageKernels& kernels, Frames& frames);
+  [[nodiscard]] bool in_flight() const { return !copies_.empty() || !checks_.empty(); }
+
+  // What became of what was in flight: frames with the hash of what was copied, ...
+  using Take = std::function<void(Region&, std::size_t index, CleanCopy)>;
+  struct Outcome {
+    Take copied;
+    Take kept;    // ... host frames that hold what arrived, ...
+    Take broken;  // ... and those that do not.
+  };
+  // CUDA_ERROR_NOT_READY until what was started has landed, which is then given to `to`. After any
   // other error what is in flight stays so: it may still land.
-  [[nodiscard]] CUresult collect(const PageKernels& kernels, Frames& frames, const Keep& keep);
+  [[nodiscard]] CUresult collect(const PageKernels& kernels, Frames& frames, const Outcome& to);
   // The region is being taken apart, and no work reads it any more.
   void forget(const Region& region);
   // The stream goes with its context.
@@ -48,12 +64,14 @@ class Precopy {
   struct Copy {
     Region* region;  // nullptr: taken apart meanwhile
     std::size_t index;
-    Frame* to;
+    CleanCopy copy;
   };
+  [[nodiscard]] static Frame* destination(const Chunk& chunk, Frames& frames);
+  static void drop(std::vector<Copy>& copies, Frames& frames);
 
   Stats& stats_;
   Copier copier_;
-  std::vector<Copy> copies_;
+  std::vector<Copy> copies_, unchecked_, checks_;
 };
 
 }  // namespace vhbm

@@ -41,7 +41,8 @@ Region* Regions::add(std::unique_ptr<Region>& region) {
   region->view.id = {next_id_++};
   named(index, 0);
   set_host_mapped(index, {});
-  heat_[index].filled_before_use = heat_[index].filled_in_use = heat_[index].zeroed = 0;
+  heat_[index].filled_before_use = heat_[index].filled_in_use = 0;
+  heat_[index].zeroed = heat_[index].copied_into = 0;
   by_index_[index] = std::move(region);
   return by_index_[index].get();
 }
@@ -58,6 +59,21 @@ RegionHistory Regions::history(const Region& region) const {
   history.chunks_unchanged = region.chunks_unchanged;
   history.chunks_changed = region.chunks_changed;
   return history;
+}
+
+std::uint64_t Regions::written(std::uint32_t index) const noexcept {
+  const Heat& heat = heat_[index];
+  std::uint64_t sum = 0;
+  for (const auto* part :
+       {&heat.filled_before_use, &heat.filled_in_use, &heat.zeroed, &heat.copied_into}) {
+    sum += part->load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+void Regions::quiet() noexcept {
+  std::shared_lock lock(mutex_);
+  for (const auto& [base, region] : by_base_) region->written_when_quiet = written(region->index);
 }
 
 void Regions::publish(Region* region) {

@@ -26,8 +26,8 @@ namespace vhbm {
 // bytes, or with bytes of the device.
 enum class Access { read, filled, zeroed, written };
 
-// A host frame with the bytes that a resident chunk had when they were hashed. Whether the chunk
-// still has them only another hash can tell.
+// A frame of the other tier than a chunk is in, with the bytes that the chunk had when they were
+// hashed. Whether the chunk still has them only another hash can tell.
 struct CleanCopy {
   Frame* frame = nullptr;
   Hash hash;
@@ -37,8 +37,9 @@ struct Region {
   RegionView view;
   std::uint32_t index = PageTable::no_region;
   Bytes chunk_size;
-  std::vector<Frame*> frames;     // what each chunk is mapped to
-  std::vector<CleanCopy> copies;  // of each chunk, if it has one
+  std::vector<Frame*> frames;            // what each chunk is mapped to
+  std::vector<CleanCopy> copies;         // of each chunk, if it has one
+  std::uint64_t written_when_quiet = 0;  // Regions::written() when no work was in flight last
   TagGuess tag;
   bool held = false;  // what is in HBM stays there
   // For the tag: rounds of the pager, and what the hashes of leaving chunks told.
@@ -95,11 +96,16 @@ class Regions {
   void wrote(std::uint32_t index, Access access, Bytes length) noexcept {
     Heat& heat = heat_[index];
     const bool in_use = heat.last_use.load(std::memory_order_relaxed) != 0;
-    std::atomic<std::uint64_t>& sum = access == Access::zeroed ? heat.zeroed
-                                      : in_use                 ? heat.filled_in_use
-                                                               : heat.filled_before_use;
+    std::atomic<std::uint64_t>& sum = access == Access::zeroed    ? heat.zeroed
+                                      : access == Access::written ? heat.copied_into
+                                      : in_use                    ? heat.filled_in_use
+                                                                  : heat.filled_before_use;
     sum.fetch_add(length.value, std::memory_order_relaxed);
   }
+  // Bytes that copies and memsets wrote to the region so far; kernels are not seen.
+  [[nodiscard]] std::uint64_t written(std::uint32_t index) const noexcept;
+  // No work is in flight, nor can be submitted now.
+  void quiet() noexcept;
   // Without what only the pager counts.
   [[nodiscard]] RegionHistory history(const Region& region) const;
   // Hot. How much of the region is not in HBM.
@@ -114,7 +120,7 @@ class Regions {
   static constexpr std::size_t most_regions = 1 << 20;
   struct Heat {
     std::atomic<std::uint64_t> host_mapped;
-    std::atomic<std::uint64_t> filled_before_use, filled_in_use, zeroed;
+    std::atomic<std::uint64_t> filled_before_use, filled_in_use, zeroed, copied_into;
     std::atomic<Epoch> last_use;
   };
 

@@ -175,7 +175,7 @@ void Runtime::capture_ended() {
 void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexcept {
   if (!owns(address) || length.value == 0) return;
   Device& device = *impl_->device;
-  if (access == Access::filled || access == Access::zeroed) {
+  if (access != Access::read) {
     const std::uint32_t region = device.pages.region(device.page_of(address));
     if (region != PageTable::no_region) device.regions.wrote(region, access, length);
   }
@@ -215,6 +215,10 @@ void Runtime::launched() noexcept {
 
 void Runtime::per_thread_stream_used() noexcept {
   impl_->device->drain.per_thread_stream_used();
+}
+
+void Runtime::quiet_point() noexcept {
+  impl_->pager.quiet_point();
 }
 
 void Runtime::stop() noexcept {

@@ -95,6 +95,9 @@ class Runtime {
   // from outside.
   void per_thread_stream_used() noexcept;
 
+  // The application waited for work of its own: a flip finds the GPU quiet now, if ever.
+  void quiet_point() noexcept;
+
   // Stops the pager's thread; mappings stay as they are. Called in a forked child and at exit.
   void stop() noexcept;
 

@@ -24,8 +24,9 @@ Status Worker::start(const char* name, std::chrono::nanoseconds interval,
     thread_ = std::thread([state = state_, interval, round = std::move(round)] {
       std::unique_lock lock(state->mutex);
       while (!state->stopping) {
-        state->wake.wait_for(lock, interval, [&] { return state->stopping; });
+        state->wake.wait_for(lock, interval, [&] { return state->stopping || state->woken; });
         if (state->stopping) break;
+        state->woken = false;
         lock.unlock();
         round();
         lock.lock();
@@ -40,6 +41,13 @@ Status Worker::start(const char* name, std::chrono::nanoseconds interval,
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return status;
+}
+
+void Worker::wake() noexcept {
+  if (state_ == nullptr) return;
+  std::lock_guard lock(state_->mutex);
+  state_->woken = true;
+  state_->wake.notify_all();
 }
 
 bool Worker::stopping() const noexcept {

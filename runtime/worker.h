@@ -26,6 +26,8 @@ class Worker {
   // Calls `round`, which does not throw, every `interval`.
   [[nodiscard]] Status start(const char* name, std::chrono::nanoseconds interval,
                              std::function<void()> round);
+  // Begins the next round now, or right after the one under way.
+  void wake() noexcept;
   // Ends the thread. In a forked child there is none, and nothing is waited for.
   void stop() noexcept;
   [[nodiscard]] bool stopping() const noexcept;
@@ -37,7 +39,7 @@ class Worker {
   struct State {
     std::mutex mutex;
     std::condition_variable wake;
-    bool stopping = false, ended = false;
+    bool stopping = false, ended = false, woken = false;
   };
 
   std::shared_ptr<State> state_;

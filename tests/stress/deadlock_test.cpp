@@ -153,7 +153,7 @@ TEST_F(Peer, DISABLED_MeetsTheOther) {
     for (CUstream stream : streams) ASSERT_CUDA(cuStreamSynchronize(stream));
   }
   // Lets the other side's last work end.
-  for (auto& counters : shared->counters) std::atomic_ref<unsigned>(counters[side]).store(last);
+  for (auto& counters : shared->counters) std::atomic_ref(counters[side]).store(last);
   for (CUstream stream : streams) {
     EXPECT_CUDA(cuStreamSynchronize(stream));
     EXPECT_CUDA(cuStreamDestroy(stream));

@@ -57,16 +57,19 @@ TEST_P(PagedServer, PutsOutTheSameInAQuarterOfItsMemory) {
     const std::string environment =
         std::string("SIMGPU_FUZZ=") + seed + ":20 SIMGPU_SUMMARY=" + kFolder +
         "/device.json VHBM_STATE_DIR=" + kFolder + "/state " + kSanitizer;
+    // This server changes no weights in place, so it may be promised.
+    const std::string promise = *seed == '1' ? "0" : "1";
     const std::string vhbm = VHBM_COMMAND " run --hbm-limit " + kQuarter +
                              " --set pager_interval=1ms --set stall_share=90%"
-                             " --set quiesce_deadline=50ms --summary " +
-                             kFolder + "/summary.json -- ";
+                             " --set quiesce_deadline=50ms --set weights_are_readonly=" +
+                             promise + " --summary " + kFolder + "/summary.json -- ";
     ASSERT_EQ(shell(environment, vhbm + kServer + kFolder + "/paged.json" + arguments), 0)
         << output();
     EXPECT_EQ(read("paged.json").value("digest", ""), expected) << "seed " << seed;
     EXPECT_LE(read("device.json").value("peak_hbm_bytes", std::uint64_t{0}), 12u << 20);
     const Json counted = read("summary.json")["stats"];
     EXPECT_EQ(counted.value("frozen", 1), 0);
+    EXPECT_EQ(counted.value("promises_broken", 1), 0);
     flips += counted.value("flips", std::uint64_t{0});
   }
   EXPECT_GT(flips, 0u) << "nothing moved, so nothing was tried";

@@ -202,5 +202,33 @@ TEST_F(Quiescing, FreezesWhenTheGpuReportsAnError) {
   EXPECT_TRUE(runtime_->free(idle_).ok());
 }
 
+// A program that waits for its work now and then is flipped right after it did.
+TEST_F(Quiescing, ComesWhenTheApplicationHasWaited) {
+  make_pressure(options(16, 64));
+  let_it_move();
+  EXPECT_TRUE(eventually([&] {
+    const std::uint64_t before = stat(Stat::flips);
+    const DeviceAddress next = stat(Stat::flips) % 2 == 0 ? busy_ : idle_;
+    return use_until(next,
+                     [&] {
+                       EXPECT_CUDA(cuStreamSynchronize(stream_));
+                       runtime_->quiet_point();
+                       return stat(Stat::flips) > before;
+                     }) &&
+           stat(Stat::flips_at_quiet_points) > 0;
+  }));
+  all_bytes_are_right();
+}
+
+// One that did so once and never again is not waited for.
+TEST_F(Quiescing, ComesWithoutAnotherWait) {
+  make_pressure(options(16, 64));
+  runtime_->quiet_point();
+  let_it_move();
+  EXPECT_TRUE(moves_in_the_end());
+  EXPECT_EQ(stat(Stat::flips_at_quiet_points), 0u);
+  all_bytes_are_right();
+}
+
 }  // namespace
 }  // namespace vhbm

@@ -160,7 +160,7 @@ DeviceAddress PagerTest::allocate(Bytes size) {
 void PagerTest::fill(DeviceAddress address, Bytes size, std::uint32_t seed) {
   const auto words = pattern(size, seed);
   const auto pass = runtime_->gate().pass();
-  runtime_->touched(address, size);
+  runtime_->touched(address, size, Access::filled);
   EXPECT_CUDA(cuMemcpyHtoDAsync(address.value, words.data(), size.value, stream_));
   EXPECT_CUDA(cuStreamSynchronize(stream_));
 }

@@ -134,9 +134,9 @@ TEST_F(Cost, CopiesOfOneDirectionQueueOnItsEngine) {
   constexpr std::size_t bytes = 16 * kMiB;
   const CUevent begin = mark(streams_[0]);
   std::vector<CUevent> ends;
-  for (CUstream stream : streams_) {
-    cuMemcpyHtoDAsync(device_, host_, bytes, stream);
-    ends.push_back(mark(stream));
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    cuMemcpyHtoDAsync(device_ + i * bytes, host_, bytes, streams_[i]);
+    ends.push_back(mark(streams_[i]));
   }
   const double one = profile_.cost("copy.start_us") + bytes / profile_.rate("link.to_device_GBps");
   for (std::size_t i = 0; i < ends.size(); ++i) {
@@ -283,9 +283,11 @@ TEST_F(Cost, TheSameWorkTakesTheSameTimeAgain) {
   for (int round = 0; round < 20; ++round) {
     const CUevent begin = mark(streams_[0]);
     for (int i = 0; i < 6; ++i) {
-      cuMemcpyHtoDAsync(device_, host_, (i + 1) * kMiB / 4, streams_[i % 3]);
+      const std::size_t own = i % 3 * 2 * kMiB;  // no two streams write the same bytes
+      cuMemcpyHtoDAsync(device_ + own, host_, (i + 1) * kMiB / 4, streams_[i % 3]);
       launch_traffic(device_, (7 - i) * kMiB, 0, 0, streams_[(i + 1) % 3]);
-      cuMemcpyDtoHAsync(other_host_, other_device_, (i + 2) * kMiB / 8, streams_[(i + 2) % 3]);
+      cuMemcpyDtoHAsync(static_cast<char*>(other_host_) + own, other_device_, (i + 2) * kMiB / 8,
+                        streams_[(i + 2) % 3]);
     }
     std::array<CUevent, 3> ends{};
     for (std::size_t i = 0; i < ends.size(); ++i) ends[i] = mark(streams_[i]);

@@ -99,6 +99,7 @@ void Context::synchronize(std::unique_lock<std::mutex>& lock) {
 
 void Context::destroy(std::unique_lock<std::mutex>& lock) {
   alive = false;
+  ending_ = true;
   if (error != CUDA_SUCCESS) cancelled = true;
   const auto ending = streams;
   for (const auto& stream : ending) stream->finish();
@@ -115,6 +116,12 @@ void Context::destroy(std::unique_lock<std::mutex>& lock) {
   for (Context* other : machine()->live_contexts()) other->forget_peer(this);
   device->heap.release_all(this);
   machine()->imports.close_all(this);
+  ending_ = false;
+  machine()->completed.notify_all();
+}
+
+void Context::wait_while_ending(std::unique_lock<std::mutex>& lock) {
+  machine()->wait(lock, [&] { return !ending_; });
 }
 
 void Context::forget_peer(Context* peer) {

@@ -41,8 +41,12 @@ class Context {
   bool blocking_stream_is_capturing() const;
 
   // Ends the streams and frees what belongs to the context. Waits for work in flight, unless the
-  // context is in error, whose work is cut short.
+  // context is in error, whose work is cut short: the lock is released meanwhile.
   void destroy(std::unique_lock<std::mutex>& lock);
+  // Returns when no thread is inside destroy(). Whoever may destroy or revive a context that others
+  // know too calls this first, and keeps the lock.
+  void wait_while_ending(std::unique_lock<std::mutex>& lock);
+  // Requires a context that was destroyed, or is new.
   void revive();
 
   // Ends this one's access to the peer's memory; to its device's, where it was the last.
@@ -65,6 +69,7 @@ class Context {
   std::vector<std::shared_ptr<Stream>> streams;  // with legacy; ended ones leave when noticed
 
  private:
+  bool ending_ = false;
   std::unordered_map<std::thread::id, std::shared_ptr<Stream>> per_thread_;
   std::shared_ptr<Stream> recorder_;
 };

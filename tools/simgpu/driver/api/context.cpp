@@ -30,6 +30,15 @@ void destroy(Call& call, Context* context) {
   }
 }
 
+// The device whose primary context is about to come or go: once no other thread is ending it.
+Device* find_settled_device(Call& call, CUdevice device) {
+  Device* found = find_device(device);
+  if (found != nullptr && found->primary != nullptr) {
+    found->primary->wait_while_ending(call.lock());
+  }
+  return found;
+}
+
 CUresult create(const char* function, CUcontext* out, unsigned flags, CUdevice device) {
   SIMGPU_CALL_OF(function, driver);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -51,7 +60,7 @@ extern "C" {
 CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice device) {
   SIMGPU_CALL(driver);
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-  Device* found = find_device(device);
+  Device* found = find_settled_device(call, device);
   if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   if (found->primary == nullptr) {
     found->primary = std::make_unique<Context>(found, found->primary_flags, true);
@@ -65,7 +74,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice device) {
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   SIMGPU_CALL(driver);
-  Device* found = find_device(device);
+  Device* found = find_settled_device(call, device);
   if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   if (found->primary_references == 0) return CUDA_ERROR_INVALID_CONTEXT;
   if (--found->primary_references == 0) destroy(call, found->primary.get());
@@ -74,7 +83,7 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
 
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
   SIMGPU_CALL(driver);
-  Device* found = find_device(device);
+  Device* found = find_settled_device(call, device);
   if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   if (found->primary_references == 0) return CUDA_SUCCESS;
   destroy(call, found->primary.get());
