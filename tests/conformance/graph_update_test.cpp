@@ -1,4 +1,7 @@
 // Instantiated graphs changed: by another graph, and node by node; and clones of graphs.
+#include <algorithm>
+#include <utility>
+
 #include "filling_graph.h"
 
 using namespace conformance;
@@ -62,6 +65,61 @@ TEST_F(GraphUpdate, RefusesOtherDependencies) {
   CUgraphExecUpdateResultInfo info{};
   EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
   EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+}
+
+TEST_F(GraphUpdate, PairsNodesByTheirEdgesNotByWhenTheyWereAdded) {
+  // cuda.h: "The dependencies are paired based on edge order"
+  const auto join_halves = [&](CUgraph graph, unsigned low, unsigned high, bool high_first) {
+    CUDA_MEMSET_NODE_PARAMS params[] = {set(low, 512), set(high, 512)};
+    params[1].dst += 2048;
+    CUgraphNode nodes[2] = {}, joined = nullptr;
+    nodes[high_first] = add_set(graph, params[high_first]);
+    nodes[!high_first] = add_set(graph, params[!high_first]);
+    EXPECT_EQ(cuGraphAddEmptyNode(&joined, graph, nodes, 2), CUDA_SUCCESS);
+  };
+  join_halves(graph_, 5, 6, false);
+  instantiate();
+  CUgraph other = make_graph();
+  join_halves(other, 7, 8, true);
+  CUgraphExecUpdateResultInfo info{};
+  OK(cuGraphExecUpdate(exec_, other, &info));
+  Words expected(1024, 8u);
+  std::fill_n(expected.begin(), 512, 7u);
+  EXPECT_EQ(run(), expected);
+}
+
+TEST_F(GraphUpdate, RefusesADependencyThatIsPairedOtherwise) {
+  // cuda.h: "A node in hGraph has a dependency that does not match with the corresponding
+  // dependency of the paired node from hGraphExec. resultInfo->errorNode will be set to the node
+  // from hGraph. resultInfo->errorFromNode will be set to the mismatched dependency."
+  const auto diamond = [&](CUgraph graph, bool crossed) {
+    const CUgraphNode root = add_fill(graph, 5), other_root = add_fill(graph, 5);
+    add_fill(graph, 5, {root, other_root});
+    const CUgraphNode first = crossed ? other_root : root, second = crossed ? root : other_root;
+    return std::pair(add_fill(graph, 5, {first, second}), first);
+  };
+  diamond(graph_, false);
+  instantiate();
+  CUgraph other = make_graph();
+  const auto [node, from] = diamond(other, true);
+  CUgraphExecUpdateResultInfo info{};
+  EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  EXPECT_EQ(info.errorNode, node);
+  EXPECT_EQ(info.errorFromNode, from);
+}
+
+TEST_F(GraphUpdate, RefusesMoreExitNodes) {
+  // cuda.h: "more exit nodes …, in which case resultInfo->errorNode is set to one of the exit nodes
+  // in hGraph."
+  add_fill(graph_, 5, {add_fill(graph_, 5)});
+  instantiate();
+  CUgraph other = make_graph();
+  const CUgraphNode nodes[] = {add_fill(other, 6), add_fill(other, 6)};
+  CUgraphExecUpdateResultInfo info{};
+  EXPECT_EQ(cuGraphExecUpdate(exec_, other, &info), CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  EXPECT_EQ(info.result, CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  EXPECT_TRUE(info.errorNode == nodes[0] || info.errorNode == nodes[1]);
 }
 
 TEST_F(GraphUpdate, RefusesAnotherTypeOfNode) {

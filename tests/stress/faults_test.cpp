@@ -245,6 +245,37 @@ TEST_P(FaultAt, HarmsNoByteAndLeavesNothing) {
   }
 }
 
+class FaultyPop : public PagerTest {
+ protected:
+  FaultyPop() { driver_ = driver_with_faults(); }
+  ~FaultyPop() override { planned().disarm(); }
+};
+
+TEST_F(FaultyPop, LeavesTheApplicationsThreadInItsContext) {
+  Options limits = options(10, 64);
+  limits.pager_interval = std::chrono::hours(1);  // so that all calls are this thread's
+  start(limits);
+  CUcontext other = nullptr, current = nullptr;
+  ASSERT_CUDA(cuCtxCreate(&other, nullptr, 0, device_));
+  runtime_->context_created(other);
+  ASSERT_CUDA(cuCtxSetCurrent(context_));
+  bool struck = true;
+  for (long nth = 1; struck; ++nth) {
+    const auto region = runtime_->allocate(region_size);
+    ASSERT_TRUE(region.ok());
+    planned().arm(cuCtxPopCurrent_v2_call, nth);
+    EXPECT_TRUE(runtime_->free(*region).ok());
+    struck = planned().struck;
+    planned().disarm();
+    ASSERT_CUDA(cuCtxGetCurrent(&current));
+    ASSERT_EQ(current, context_) << "pop " << nth;
+    ASSERT_TRUE(struck || nth > 2) << "nothing was tried";
+  }
+  runtime_->context_destroyed(other);
+  ASSERT_CUDA(cuCtxDestroy(other));
+  ASSERT_CUDA(cuCtxSetCurrent(context_));
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, FaultAt, ::testing::Range(0, static_cast<int>(calls)),
                          [](const auto& info) {
                            return std::string(call_names[static_cast<std::size_t>(info.param)]);

@@ -40,7 +40,8 @@ TolerantProgram::TolerantProgram(Plan& plan) : plan_(plan) {
   STRESS_CHECK(cuDeviceGet(&device_, 0));
   tolerant("cuDevicePrimaryCtxRetain",
            [&] { return cuDevicePrimaryCtxRetain(&context_, device_); });
-  STRESS_CHECK(cuCtxSetCurrent(context_));
+  // vHBM's drains look at this one as well.
+  idle_ = make_context();
   tolerant("cuLibraryLoadData", [&] { return load(&library_); });
   STRESS_CHECK(cuLibraryGetKernel(&fill_, library_, "fill"));
   STRESS_CHECK(cuLibraryGetKernel(&add_, library_, "add"));
@@ -62,7 +63,17 @@ void TolerantProgram::work() {
   }
 }
 
+void TolerantProgram::page() {
+  const auto end = Clock::now() + patience;
+  for (std::size_t round = 0; Clock::now() < end && !plan_.struck(); ++round) {
+    use(buffers_[round / 6 % pieces]);
+  }
+}
+
 void TolerantProgram::check_all() {
+  CUcontext current = nullptr;
+  STRESS_CHECK(cuCtxGetCurrent(&current));
+  if (current != context_) throw Harm("another context is current in the program's thread");
   for (const Buffer& buffer : buffers_) check_bytes(buffer);
 }
 
@@ -77,11 +88,13 @@ void TolerantProgram::use_once_more() {
 
 void TolerantProgram::end() {
   for (std::size_t i = 0; i < buffers_.size() / 2; ++i) free(buffers_[i].address);
+  tolerant("cuCtxDestroy", [&] { return cuCtxDestroy(idle_); });
   tolerant("cuDevicePrimaryCtxRelease", [&] { return cuDevicePrimaryCtxRelease(device_); });
 }
 
 void TolerantProgram::give_up() {
   for (const Buffer& buffer : buffers_) (void)cuMemFree(buffer.address);
+  (void)cuCtxDestroy(idle_);
   STRESS_CHECK(cuDevicePrimaryCtxReset(device_));
   STRESS_CHECK(cuDevicePrimaryCtxRelease(device_));
 }
@@ -187,9 +200,16 @@ void TolerantProgram::end_a_stream() {
   tolerant("cuStreamDestroy", [&] { return cuStreamDestroy(stream); });
 }
 
+CUcontext TolerantProgram::make_context() {
+  CUcontext made = nullptr;
+  tolerant("cuCtxCreate", [&] { return create(&made, device_); });
+  STRESS_CHECK(cuCtxSetCurrent(context_));
+  return made;
+}
+
 void TolerantProgram::use_another_context() {
-  CUcontext other = nullptr;
-  tolerant("cuCtxCreate", [&] { return create(&other, device_); });
+  const CUcontext other = make_context();
+  STRESS_CHECK(cuCtxSetCurrent(other));
   try {
     CUdeviceptr paged = 0, native = 0;
     tolerant("cuMemAlloc", [&] { return cuMemAlloc(&paged, 2 * mebibyte); });

@@ -53,6 +53,8 @@ class TolerantProgram {
   // Pages, and does now and then what makes vHBM call the driver, until a fault has struck or there
   // is nothing left to wait for.
   void work();
+  // Only pages: what vHBM asks of the driver meanwhile, it asks for flips.
+  void page();
   // Reads one buffer after the other until the condition holds. False after five seconds.
   template <typename Condition>
   [[nodiscard]] bool read_until(Condition&& condition) {
@@ -63,7 +65,8 @@ class TolerantProgram {
     }
     return true;
   }
-  // The bytes of all buffers are what they ought to be.
+  void make_current() { STRESS_CHECK(cuCtxSetCurrent(context_)); }
+  // The bytes of all buffers are what they ought to be, and this thread's context is the program's.
   void check_all();
   // An allocation, kernels and copies, none of which may fail.
   void use_once_more();
@@ -107,12 +110,13 @@ class TolerantProgram {
   // What makes vHBM call the driver: a stream ends with work in it; another context comes and goes
   // with its memory; native memory needs what pooled HBM frames hold.
   void end_a_stream();
+  [[nodiscard]] CUcontext make_context();
   void use_another_context();
   void use_native_memory();
 
   Plan& plan_;
   CUdevice device_ = 0;
-  CUcontext context_ = nullptr;
+  CUcontext context_ = nullptr, idle_ = nullptr;
   CUlibrary library_ = nullptr;
   CUkernel fill_ = nullptr, add_ = nullptr;
   CUstream stream_ = nullptr;

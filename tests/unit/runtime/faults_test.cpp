@@ -1,5 +1,6 @@
 // Every driver call of a flip fails once at every point: the bytes are right and the next flip
 // works.
+#include "runtime/log.h"
 #include "test_gpu.h"
 
 namespace vhbm {
@@ -83,6 +84,20 @@ TEST_F(Faulty, RefusesToStartWhereNoHostFrameCanBeMade) {
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.status().code(), Errc::unsupported);
   EXPECT_NE(started.status().message().find("host memory"), std::string::npos);
+}
+
+TEST_F(Faulty, TellsWhatGoesOnHappeningOnceAMinute) {
+  set_log_level(LogLevel::warn);
+  Seldom one, other;
+  ::testing::internal::CaptureStderr();
+  for (int i = 1; i <= 3; ++i) {
+    one.warn("one, time {}", i);
+    other.warn("other, time {}", i);
+  }
+  const std::string told = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(told.find("one, time 1"), std::string::npos);
+  EXPECT_NE(told.find("other, time 1"), std::string::npos);
+  EXPECT_EQ(told.find("time 2"), std::string::npos) << told;
 }
 
 TEST_F(Faulty, RefusesToStartWithoutAContext) {

@@ -57,8 +57,8 @@ std::shared_ptr<const std::vector<GraphStep>> instantiate(const Graph& graph);
 // Whether an instantiated node's work may become `to`, which is of the same type.
 bool parameters_may_change(const Work& from, const Work& to);
 
-// What an instantiated graph's update by `graph` meets, nodes being paired in the order of their
-// insertion: cuGraphExecUpdate's answer. Nothing is changed.
+// What an instantiated graph's update by `graph` meets: cuGraphExecUpdate's answer. Nothing is
+// changed.
 CUgraphExecUpdateResultInfo check_update(const Graph& instantiated, const Graph& graph);
 // After check_update() found nothing: takes the parameters of `graph`.
 void apply_update(Graph& instantiated, const Graph& graph);

@@ -1,5 +1,8 @@
 // Updating an instantiated graph by another of the same topology (cuda.h: cuGraphExecUpdate).
-#include <map>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "graph/graph.h"
 
@@ -8,26 +11,84 @@ namespace {
 
 using Info = CUgraphExecUpdateResultInfo;
 
-Info check_node(const Graph& instantiated, const Graph& graph, std::size_t index,
-                const std::map<const Node*, const Node*>& pair_of) {
-  const Node& old_node = *instantiated.nodes[index];
-  Node& node = *graph.nodes[index];
-  if (old_node.type != node.type) {
-    return {CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED, handle_of(&node), nullptr};
+Info topology_changed(Node* node, Node* dependency = nullptr) {
+  return {CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, node == nullptr ? nullptr : handle_of(node),
+          dependency == nullptr ? nullptr : handle_of(dependency)};
+}
+
+std::vector<Node*> exits_of(const Graph& graph) {
+  std::set<const Node*> inner;
+  for (const auto& node : graph.nodes) inner.insert(node->after.begin(), node->after.end());
+  std::vector<Node*> exits;
+  for (const auto& node : graph.nodes) {
+    if (inner.count(node.get()) == 0) exits.push_back(node.get());
   }
-  if (old_node.after.size() != node.after.size()) {
-    return {CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, handle_of(&node), nullptr};
+  return exits;
+}
+
+// Which nodes of two graphs belong together: their exit nodes in the order in which these were
+// added, then "dependencies are paired based on edge order", whichever node was added first.
+class Pairing {
+ public:
+  Pairing(const Graph& instantiated, const Graph& graph) {
+    if (instantiated.nodes.size() != graph.nodes.size()) {
+      result_ = topology_changed(nullptr);
+      return;
+    }
+    const std::vector<Node*> old_exits = exits_of(instantiated), exits = exits_of(graph);
+    if (exits.size() > old_exits.size()) {
+      result_ = topology_changed(exits[old_exits.size()]);
+      return;
+    }
+    for (std::size_t i = 0; i < exits.size(); ++i) pair(old_exits[i], exits[i]);
+    // What was paired last grows the list that this walks.
+    for (std::size_t i = 0; i < pairs_.size() && succeeded(); ++i) {
+      pair_dependencies(pairs_[i].first, pairs_[i].second);
+    }
   }
-  for (std::size_t i = 0; i < node.after.size(); ++i) {
-    if (pair_of.at(node.after[i]) == old_node.after[i]) continue;
-    return {CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, handle_of(&node),
-            handle_of(node.after[i])};
+
+  [[nodiscard]] bool succeeded() const { return result_.result == CU_GRAPH_EXEC_UPDATE_SUCCESS; }
+  [[nodiscard]] const Info& result() const { return result_; }
+  // Each node of the instantiated graph with one of the other; complete where it succeeded.
+  [[nodiscard]] const std::vector<std::pair<Node*, Node*>>& pairs() const { return pairs_; }
+
+ private:
+  void pair(Node* old_node, Node* node) {
+    pairs_.emplace_back(old_node, node);
+    old_of_[node] = old_node;
+    taken_.insert(old_node);
   }
+
+  void pair_dependencies(const Node* old_node, Node* node) {
+    if (old_node->type != node->type) {
+      result_ = {CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED, handle_of(node), nullptr};
+      return;
+    }
+    if (old_node->after.size() != node->after.size()) {
+      result_ = topology_changed(node);
+      return;
+    }
+    for (std::size_t i = 0; i < node->after.size(); ++i) {
+      const auto known = old_of_.find(node->after[i]);
+      if (known == old_of_.end() && taken_.count(old_node->after[i]) == 0) {
+        pair(old_node->after[i], node->after[i]);
+      } else if (known == old_of_.end() || known->second != old_node->after[i]) {
+        result_ = topology_changed(node, node->after[i]);
+        return;
+      }
+    }
+  }
+
+  Info result_{};
+  std::vector<std::pair<Node*, Node*>> pairs_;
+  std::unordered_map<const Node*, const Node*> old_of_;
+  std::set<const Node*> taken_;  // of the instantiated graph
+};
+
+Info check_parameters(const Node& old_node, Node& node) {
   if (node.child != nullptr) return check_update(*old_node.child, *node.child);
-  if (!parameters_may_change(old_node.work, node.work)) {
-    return {CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED, handle_of(&node), nullptr};
-  }
-  return {};
+  if (parameters_may_change(old_node.work, node.work)) return {};
+  return {CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED, handle_of(&node), nullptr};
 }
 
 }  // namespace
@@ -54,26 +115,20 @@ bool parameters_may_change(const Work& from, const Work& to) {
 }
 
 Info check_update(const Graph& instantiated, const Graph& graph) {
-  if (instantiated.nodes.size() != graph.nodes.size()) {
-    return {CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED, nullptr, nullptr};
-  }
-  std::map<const Node*, const Node*> pair_of;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    pair_of[graph.nodes[i].get()] = instantiated.nodes[i].get();
-  }
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Info info = check_node(instantiated, graph, i, pair_of);
+  const Pairing pairing(instantiated, graph);
+  if (!pairing.succeeded()) return pairing.result();
+  for (const auto& [old_node, node] : pairing.pairs()) {
+    const Info info = check_parameters(*old_node, *node);
     if (info.result != CU_GRAPH_EXEC_UPDATE_SUCCESS) return info;
   }
   return {};
 }
 
 void apply_update(Graph& instantiated, const Graph& graph) {
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    instantiated.nodes[i]->work = graph.nodes[i]->work;
-    if (graph.nodes[i]->child != nullptr) {
-      apply_update(*instantiated.nodes[i]->child, *graph.nodes[i]->child);
-    }
+  const Pairing pairing(instantiated, graph);
+  for (const auto& [old_node, node] : pairing.pairs()) {
+    old_node->work = node->work;
+    if (node->child != nullptr) apply_update(*old_node->child, *node->child);
   }
 }
 
