@@ -1,6 +1,6 @@
 # Headers that are parsed once a library instead of once a file: that is often half of what a file
-# takes. Included last, when the targets are there. No source relies on it: all
-# compile without, as they do under ccache, which cannot keep what was compiled so.
+# takes. Included last, when the targets are there. No source relies on it: all compile without, as
+# they do under ccache, which cannot keep what was compiled so.
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR CMAKE_DISABLE_PRECOMPILE_HEADERS)
   return()
 endif()
