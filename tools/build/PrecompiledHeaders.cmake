@@ -1,6 +1,6 @@
-# Headers that are parsed once a library instead of once a file: that is often half of what a file
-# takes. Included last, when the targets are there. No source relies on it: all compile without, as
-# they do under ccache, which cannot keep what was compiled so.
+# Headers that are parsed once a library, and once for all tests, instead of once a file: that is often
+# half of what a file takes. Included last, when the targets are there. No source relies on it: all
+# compile without, as they do under ccache, which cannot keep what was compiled so.
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" OR CMAKE_DISABLE_PRECOMPILE_HEADERS)
   return()
 endif()
@@ -25,3 +25,29 @@ function(skip_precompiled_headers directory)
 endfunction()
 skip_precompiled_headers(tools/simgpu/driver api/unsupported.cpp)
 skip_precompiled_headers(interpose dlsym_hook.cpp elf_object.cpp linkage.cpp real_dlsym.cpp)
+
+# The tests, which share one set: compiled as executables are.
+find_package(GTest REQUIRED)
+set(empty ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp)
+file(CONFIGURE OUTPUT ${empty} CONTENT "")
+add_library(test_headers OBJECT ${empty})
+set_target_properties(test_headers PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+target_compile_options(test_headers PRIVATE -fPIE)
+target_link_libraries(test_headers PRIVATE GTest::gtest)
+target_precompile_headers(test_headers PRIVATE ${common_headers} <gtest/gtest.h>)
+
+function(share_precompiled_headers directory)
+  get_property(targets DIRECTORY ${directory} PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(type ${target} TYPE)
+    get_target_property(libraries ${target} LINK_LIBRARIES)
+    if(type STREQUAL "EXECUTABLE" AND "GTest::gtest_main" IN_LIST libraries)
+      target_precompile_headers(${target} REUSE_FROM test_headers)
+    endif()
+  endforeach()
+  get_property(subdirectories DIRECTORY ${directory} PROPERTY SUBDIRECTORIES)
+  foreach(subdirectory IN LISTS subdirectories)
+    share_precompiled_headers(${subdirectory})
+  endforeach()
+endfunction()
+share_precompiled_headers(${PROJECT_SOURCE_DIR})
