@@ -90,7 +90,7 @@ bool SharedFile::name(const std::string& suffix, std::string* why_not) {
   const std::string base = directory_ + "/" + std::to_string(getpid());
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string path = base;
-    if (attempt != 0) path += "-" + std::to_string(attempt);
+    if (attempt != 0) path.append("-").append(std::to_string(attempt));
     path += suffix;
     if (linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0) {
       path_ = std::move(path);

@@ -107,7 +107,7 @@ struct Parameters {
     return value;
   }
   template <auto kernel, size_t... index>
-  static void call(const void* parameters, std::index_sequence<index...>) {
+  static void call([[maybe_unused]] const void* parameters, std::index_sequence<index...>) {
     kernel(read<Args>(parameters, index)...);
   }
 };
