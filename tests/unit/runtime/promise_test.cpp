@@ -1,37 +1,22 @@
 // weights_are_readonly: weights come to HBM while kernels run, and a promise that was not kept is
 // found out.
-#include <thread>
 
-#include "test_gpu.h"
+#include "two_regions.h"
 
 namespace vhbm {
 namespace {
 
-class Promises : public PagerTest {
+class Promises : public TwoRegions {
  protected:
   static Options promising() {
     Options made = options(16, 64);
     made.weights_are_readonly = true;
     return made;
   }
-  // Of two regions of 12 MiB, HBM holds one and a little. `rules` say what is weights.
+  // `rules` say what is weights.
   void make_pressure(Options options, std::vector<TagRule> rules = {all_weights}) {
     options.tag_rules = std::move(rules);
-    start(options);
-    first_ = allocate(mib(12));
-    second_ = allocate(mib(12));
-    fill(first_, mib(12), 1);
-    fill(second_, mib(12), 2);
-  }
-  [[nodiscard]] bool bring(DeviceAddress region) {
-    const Bytes before = stat_bytes(Stat::promoted_bytes);
-    return use_until(region, [&] { return stat_bytes(Stat::promoted_bytes) >= before + mib(8); });
-  }
-  [[nodiscard]] bool go_back_and_forth() {
-    for (int i = 0; i < 3; ++i) {
-      if (!bring(second_) || !bring(first_)) return false;
-    }
-    return true;
+    TwoRegions::make_pressure(options);
   }
   void use_for_a_while(DeviceAddress region) {
     (void)eventually(
@@ -47,7 +32,6 @@ class Promises : public PagerTest {
   }
 
   static constexpr TagRule all_weights{{0}, {UINT64_MAX}, Tag::weights, false};
-  DeviceAddress first_, second_;
 };
 
 TEST_F(Promises, LetWeightsComeWhileKernelsRun) {
