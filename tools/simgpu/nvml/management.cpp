@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -30,17 +31,17 @@ using Devices = std::vector<nvmlDevice_st>;
 
 std::mutex mutex;
 unsigned initialised = 0;
-// Made at the first initialisation and kept, since handles point into it.
-const Devices* machine = nullptr;
+// Made at the first initialisation and kept as long as the library, since handles point into it.
+std::unique_ptr<const Devices> machine;
 
-const Devices* make_machine() {
+std::unique_ptr<const Devices> make_machine() {
   simgpu::Options options;
   std::string error;
   if (!options.read_environment(&error)) {
     std::fprintf(stderr, "simgpu: %s\n", error.c_str());
     return nullptr;
   }
-  auto* made = new Devices;
+  auto made = std::make_unique<Devices>();
   for (std::size_t i = 0; i < options.devices; ++i) {
     made->push_back({static_cast<unsigned>(i), simgpu::Identity(i),
                      options.hbm / simgpu::kPageSize * simgpu::kPageSize});
@@ -51,7 +52,7 @@ const Devices* make_machine() {
 // nullptr while the library is not initialised.
 const Devices* devices() {
   std::lock_guard lock(mutex);
-  return initialised == 0 ? nullptr : machine;
+  return initialised == 0 ? nullptr : machine.get();
 }
 
 nvmlReturn_t check(nvmlDevice_t device, const void* out) {
