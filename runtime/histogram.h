@@ -2,6 +2,7 @@
 // writer at a time.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -14,6 +15,7 @@ class Histogram {
   void add(std::uint64_t value) {
     ++buckets_[bucket_of(value)];
     ++count_;
+    largest_ = std::max(largest_, value);
   }
   [[nodiscard]] std::uint64_t count() const { return count_; }
   // At least `percent` of the values are not above this; 0 without any.
@@ -22,7 +24,7 @@ class Histogram {
     std::uint64_t seen = 0;
     for (std::size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
       seen += buckets_[bucket];
-      if (seen >= wanted && seen != 0) return last_of(bucket);
+      if (seen >= wanted && seen != 0) return std::min(last_of(bucket), largest_);
     }
     return 0;
   }
@@ -44,7 +46,7 @@ class Histogram {
   }
 
   std::array<std::uint64_t, (64 - steps + 1) << steps> buckets_{};
-  std::uint64_t count_ = 0;
+  std::uint64_t count_ = 0, largest_ = 0;
 };
 
 }  // namespace vhbm

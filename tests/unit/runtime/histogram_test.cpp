@@ -27,5 +27,11 @@ TEST(Histogram, IsExactForSmallValuesAndTakesTheLargest) {
   EXPECT_EQ(histogram.percentile(100), ~std::uint64_t{0});
 }
 
+TEST(Histogram, NeverSaysMoreThanTheLargest) {
+  Histogram histogram;
+  histogram.add(1'000'000);
+  EXPECT_EQ(histogram.percentile(99), 1'000'000u);
+}
+
 }  // namespace
 }  // namespace vhbm
