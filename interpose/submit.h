@@ -40,10 +40,17 @@ void touch(Runtime& runtime, Address address, std::size_t length,
   runtime.touched(address_of(address), {length}, access);
 }
 
+// What a copy does to where it goes to; an array's side has no address.
+template <typename From>
+Access filling(const Runtime& runtime, From from) noexcept {
+  const DeviceAddress address = address_of(from);
+  return address.value == 0 || runtime.owns(address) ? Access::written : Access::filled;
+}
+
 // A copy of `size` bytes.
 template <typename To, typename From>
 void touch_both(Runtime& runtime, To to, From from, std::size_t size) noexcept {
-  touch(runtime, to, size, runtime.owns(address_of(from)) ? Access::written : Access::filled);
+  touch(runtime, to, size, filling(runtime, from));
   touch(runtime, from, size);
 }
 

@@ -33,6 +33,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   choose_evictions(plan);
   if (promotions_.empty() && evictions_.empty()) return Outcome::no_memory;
   Outcome outcome = Outcome::done;
+  bool quiet = false;
   {
     Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience);
     switch (quiesce.outcome()) {
@@ -42,6 +43,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
           outcome = Outcome::failed;
         }
         device_.regions.quiet();
+        quiet = true;
         break;
       case Quiesce::Outcome::deadline:
         outcome = Outcome::deadline;
@@ -61,6 +63,8 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
     stall_ = quiesce.stall();
     drained_in_ = quiesce.drained_in();
   }
+  // Writes that were seen before count no more, so what waited through them is worth nothing.
+  if (quiet) device_.drop_arrivals();
   settle(evictions_, PageState::leaving, PageState::resident);
   settle(promotions_, PageState::arriving, PageState::host_mapped);
   if (outcome == Outcome::done) device_.gpu_answered();

@@ -84,9 +84,8 @@ void Pager::round() {
   memory_ = plan.memory;
   Flip flip(device_, gate_);
   const Flip::Outcome outcome = flip.run(plan, patience_);
-  if (outcome == Flip::Outcome::done) {
-    device_.drop_arrivals();
-    if (at_quiet_point_) device_.stats.add(Stat::flips_at_quiet_points, 1);
+  if (outcome == Flip::Outcome::done && at_quiet_point_) {
+    device_.stats.add(Stat::flips_at_quiet_points, 1);
   }
   // Nothing to be moved: the regions are gone.
   if (outcome == Flip::Outcome::done || outcome == Flip::Outcome::no_memory) repairs_.clear();

@@ -42,7 +42,7 @@ VHBM_SUBMITS(cuMemcpyDtoA_v2, _ptds,
              (to, offset, from, size), nullptr, touch(runtime, from, size))
 VHBM_SUBMITS(cuMemcpyAtoD_v2, _ptds,
              (CUdeviceptr to, CUarray from, std::size_t offset, std::size_t size),
-             (to, from, offset, size), nullptr, touch(runtime, to, size))
+             (to, from, offset, size), nullptr, touch(runtime, to, size, vhbm::Access::written))
 VHBM_SUBMITS(cuMemcpyHtoA_v2, _ptds,
              (CUarray to, std::size_t offset, const void* from, std::size_t size),
              (to, offset, from, size), nullptr, touch(runtime, from, size))

@@ -43,7 +43,7 @@ void touch_words(Runtime& runtime, const CUstreamBatchMemOpParams* operations, u
         break;
       case CU_STREAM_MEM_OP_WRITE_VALUE_32:
       case CU_STREAM_MEM_OP_WRITE_VALUE_64:
-        touch(runtime, operations[i].writeValue.address, sizeof(std::uint64_t));
+        touch(runtime, operations[i].writeValue.address, sizeof(std::uint64_t), Access::written);
         break;
       default:
         break;
@@ -81,18 +81,19 @@ CUresult CUDAAPI cuStreamDestroy_v2(CUstream stream) {
   return destroy(&Functions::cuStreamDestroy_v2, stream);
 }
 
-#define VHBM_STREAM_VALUE(symbol, type)                                                           \
+#define VHBM_STREAM_VALUE(symbol, type, access)                                                   \
   VHBM_SUBMITS(symbol, _ptsz, (CUstream stream, CUdeviceptr address, type value, unsigned flags), \
-               (stream, address, value, flags), stream, touch(runtime, address, sizeof(type)))
+               (stream, address, value, flags), stream,                                           \
+               touch(runtime, address, sizeof(type), vhbm::Access::access))
 
-VHBM_STREAM_VALUE(cuStreamWaitValue32, cuuint32_t)
-VHBM_STREAM_VALUE(cuStreamWaitValue32_v2, cuuint32_t)
-VHBM_STREAM_VALUE(cuStreamWaitValue64, cuuint64_t)
-VHBM_STREAM_VALUE(cuStreamWaitValue64_v2, cuuint64_t)
-VHBM_STREAM_VALUE(cuStreamWriteValue32, cuuint32_t)
-VHBM_STREAM_VALUE(cuStreamWriteValue32_v2, cuuint32_t)
-VHBM_STREAM_VALUE(cuStreamWriteValue64, cuuint64_t)
-VHBM_STREAM_VALUE(cuStreamWriteValue64_v2, cuuint64_t)
+VHBM_STREAM_VALUE(cuStreamWaitValue32, cuuint32_t, read)
+VHBM_STREAM_VALUE(cuStreamWaitValue32_v2, cuuint32_t, read)
+VHBM_STREAM_VALUE(cuStreamWaitValue64, cuuint64_t, read)
+VHBM_STREAM_VALUE(cuStreamWaitValue64_v2, cuuint64_t, read)
+VHBM_STREAM_VALUE(cuStreamWriteValue32, cuuint32_t, written)
+VHBM_STREAM_VALUE(cuStreamWriteValue32_v2, cuuint32_t, written)
+VHBM_STREAM_VALUE(cuStreamWriteValue64, cuuint64_t, written)
+VHBM_STREAM_VALUE(cuStreamWriteValue64_v2, cuuint64_t, written)
 
 VHBM_SUBMITS(cuStreamBatchMemOp, _ptsz,
              (CUstream stream, unsigned count, CUstreamBatchMemOpParams* operations,
@@ -111,7 +112,7 @@ VHBM_SUBMITS(
     (parts, count, flags, failed, stream), stream,
     for (std::size_t i = 0; parts != nullptr && i < count; ++i) {
       touch(runtime, parts[i].src, parts[i].srcNumBytes);
-      touch(runtime, parts[i].dst, parts[i].dstNumBytes);
+      touch(runtime, parts[i].dst, parts[i].dstNumBytes, vhbm::Access::written);
     })
 #endif
 
