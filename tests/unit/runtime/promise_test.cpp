@@ -26,6 +26,24 @@ class Promises : public TwoRegions {
         },
         std::chrono::milliseconds(30));
   }
+  // To all of `second_`, of which part was copied to HBM and waits for a flip that cannot happen.
+  void write_to_what_was_copied_ahead(const std::function<void(CUstream, CUdeviceptr)>& write) {
+    EXPECT_TRUE(bring(second_));
+    EXPECT_TRUE(bring(first_));
+    CUstream writer = nullptr;
+    ASSERT_CUDA(cuStreamCreate(&writer, CU_STREAM_NON_BLOCKING));
+    runtime_->stream_created(context_, writer);
+    Blockade blockade(stream_);
+    const std::uint64_t before = stat(Stat::flips_abandoned_deadline);
+    EXPECT_TRUE(use_until(second_, [&] { return stat(Stat::flips_abandoned_deadline) > before; }));
+    {
+      const auto pass = runtime_->gate().pass();
+      write(writer, second_.value);
+      EXPECT_CUDA(cuStreamSynchronize(writer));
+    }
+    runtime_->stream_destroyed(writer);
+    EXPECT_CUDA(cuStreamDestroy(writer));
+  }
   void all_bytes_are_right() {
     EXPECT_TRUE(holds(first_, mib(12), 1));
     EXPECT_TRUE(holds(second_, mib(12), 2));
@@ -76,22 +94,10 @@ TEST_F(Promises, HoldNothingAgainstTheApplicationsOwnCopies) {
 
 TEST_F(Promises, ThatAreBrokenAreFoundOutAndTheBytesBroughtBack) {
   make_pressure(promising());
-  EXPECT_TRUE(bring(second_));
-  EXPECT_TRUE(bring(first_));
-  CUstream writer = nullptr;
-  ASSERT_CUDA(cuStreamCreate(&writer, CU_STREAM_NON_BLOCKING));
-  runtime_->stream_created(context_, writer);
-  // What was copied ahead waits for a flip that cannot happen yet.
-  Blockade blockade(stream_);
-  const std::uint64_t before = stat(Stat::flips_abandoned_deadline);
-  EXPECT_TRUE(use_until(second_, [&] { return stat(Stat::flips_abandoned_deadline) > before; }));
-  {
-    // As a kernel does: nobody is told what it writes to.
-    const auto pass = runtime_->gate().pass();
-    EXPECT_CUDA(cuMemsetD8Async(second_.value, 0x5a, mib(12).value, writer));
-    EXPECT_CUDA(cuStreamSynchronize(writer));
-  }
-  blockade.release();
+  // As a kernel does: nobody is told what it writes to.
+  write_to_what_was_copied_ahead([](CUstream writer, CUdeviceptr to) {
+    EXPECT_CUDA(cuMemsetD8Async(to, 0x5a, mib(12).value, writer));
+  });
   EXPECT_TRUE(use_until(second_, [&] { return stat(Stat::promises_broken) > 0; }));
   const std::vector<unsigned char> expected(mib(12).value, 0x5a);
   std::vector<unsigned char> seen(expected.size());
@@ -111,8 +117,21 @@ TEST_F(Promises, ThatAreBrokenAreFoundOutAndTheBytesBroughtBack) {
   }));
   EXPECT_EQ(stat(Stat::arrived_ahead_bytes), ahead);
   EXPECT_TRUE(holds(first_, mib(12), 1));
-  runtime_->stream_destroyed(writer);
-  EXPECT_CUDA(cuStreamDestroy(writer));
+}
+
+TEST_F(Promises, AreNotBrokenByACopyThatComesInBetween) {
+  make_pressure(promising());
+  std::vector<unsigned char> bytes(mib(12).value, 0x5a);
+  write_to_what_was_copied_ahead([&](CUstream writer, CUdeviceptr to) {
+    runtime_->touched({to}, mib(12), Access::written);
+    EXPECT_CUDA(cuMemcpyHtoDAsync(to, bytes.data(), bytes.size(), writer));
+  });
+  const std::uint64_t before = stat(Stat::promoted_bytes);
+  EXPECT_TRUE(use_until(second_, [&] { return stat(Stat::promoted_bytes) > before; }));
+  EXPECT_EQ(stat(Stat::promises_broken), 0u);
+  std::vector<unsigned char> seen(bytes.size());
+  EXPECT_CUDA(cuMemcpyDtoH(seen.data(), second_.value, seen.size()));
+  EXPECT_TRUE(seen == bytes);
 }
 
 TEST_F(Promises, GiveWayToAllocationsAndGoWithTheirRegion) {
