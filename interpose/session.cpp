@@ -52,16 +52,23 @@ Runtime* Session::start(const Linkage& linkage) noexcept {
 
 Runtime* Session::start_here(const Linkage& linkage) noexcept {
   Runtime* const started = start(linkage);
-  CUdevice current = 0;
-  if (started == nullptr || linkage.ask.cuCtxGetDevice(&current) != CUDA_SUCCESS) return nullptr;
-  if (current == device_) return started;
-  if (!told_of_other_device_.exchange(true)) {
-    keep_exceptions_in([&] {
-      log_warn("only device {}'s memory is paged in this process; device {}'s is the driver's",
-               device_, current);
-    });
-  }
-  return nullptr;
+  CUdevice device = 0;
+  if (started == nullptr || linkage.ask.cuCtxGetDevice(&device) != CUDA_SUCCESS) return nullptr;
+  if (started->pages(device)) return started;
+  std::lock_guard lock(mutex_);
+  keep_exceptions_in([&] {
+    if (not_paged_.count(device) != 0) return;
+    const Status status = started->add_device();
+    if (status.ok()) return;
+    not_paged_.insert(device);
+    log_warn("device {}'s memory is not paged: {}", device, status.message());
+  });
+  return started->pages(device) ? started : nullptr;
+}
+
+bool Session::never_pages(CUdevice device) noexcept {
+  std::lock_guard lock(mutex_);
+  return not_paged_.count(device) != 0;
 }
 
 void Session::try_to_start(const Linkage& linkage) {
@@ -76,10 +83,6 @@ void Session::try_to_start(const Linkage& linkage) {
   if (options->disable) return;
   if (linkage.missing != nullptr) {
     log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
-    return;
-  }
-  if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) {
-    log_error("the driver does not say which device this is: vHBM is off in this process");
     return;
   }
   auto started =
@@ -116,8 +119,10 @@ void Session::at_exit() {
 
 void Session::native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept {
   keep_exceptions_in([&] {
+    const Runtime* const runtime = Session::runtime();
+    if (runtime == nullptr) return;
     std::lock_guard lock(mutex_);
-    native_[address] = {context, size};
+    native_[address] = {context, runtime->current_device(), size};
   });
 }
 
@@ -127,7 +132,7 @@ void Session::native_freed(CUdeviceptr address) noexcept {
   std::lock_guard lock(mutex_);
   const auto found = native_.find(address);
   if (found == native_.end()) return;
-  runtime->native_freed(found->second.size);
+  runtime->native_freed(found->second.device, found->second.size);
   native_.erase(found);
 }
 
@@ -155,7 +160,7 @@ void Session::context_destroyed(CUcontext context) noexcept {
       std::lock_guard lock(mutex_);
       std::erase_if(native_, [&](const auto& memory) {
         if (memory.second.context != context) return false;
-        runtime->native_freed(memory.second.size);
+        runtime->native_freed(memory.second.device, memory.second.size);
         return true;
       });
     }

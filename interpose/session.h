@@ -30,10 +30,10 @@ class Session {
   // Starts it on the current context's device, once; a failure is told in one line and is final.
   // nullptr where there is none to use.
   Runtime* start(const Linkage& linkage) noexcept;
-  // As start(), and nullptr when the current context's device is not the runtime's.
+  // As start(), on the current context's device; nullptr when its memory is not paged.
   Runtime* start_here(const Linkage& linkage) noexcept;
-  // Whether it is this device's memory that is paged. Requires runtime().
-  [[nodiscard]] bool pages(CUdevice device) const noexcept { return device == device_; }
+  // Whether this device's memory is the driver's for good.
+  [[nodiscard]] bool never_pages(CUdevice device) noexcept;
   // It could not start, or never will in this process: every answer is the driver's. Nothing is
   // recorded any more; in a forked child the mutex may be held by a thread that is gone.
   [[nodiscard]] static bool stands_aside() noexcept {
@@ -68,6 +68,7 @@ class Session {
 
   struct NativeMemory {
     CUcontext context;
+    CUdevice device;
     Bytes size;
   };
   struct Primary {
@@ -79,8 +80,7 @@ class Session {
   static constinit std::atomic<bool> decided_;  // started, or never will be
   std::mutex mutex_;
   std::unique_ptr<Runtime> runtime_;
-  CUdevice device_ = 0;
-  std::atomic<bool> told_of_other_device_{false};
+  std::set<CUdevice> not_paged_;
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
   std::unordered_map<CUdeviceptr, NativeMemory> native_;

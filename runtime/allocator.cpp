@@ -81,9 +81,10 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
     }
   }
   device_.space.give_back(*base, mapped);
-  // Copies that are under way hold host frames for a moment only.
-  const bool more_soon =
-      device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty();
+  // Copies that are under way hold host frames for a moment only, and so does another device's
+  // lock.
+  const bool more_soon = device_.frames->growing() || device_.precopy.in_flight() ||
+                         !device_.quarantine.empty() || device_.frames->others_may_yield();
   *again = status.code() == Errc::out_of_memory && more_soon;
   return status;
 }
