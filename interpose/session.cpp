@@ -10,6 +10,7 @@
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
+#include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
 
@@ -90,6 +91,10 @@ void Session::try_to_start(const Linkage& linkage) {
   }
   runtime_ = std::move(*started);
   for (CUcontext context : contexts_) runtime_->context_created(context);
+  if (Status opened = runtime_->set_peers(peers_.accessors_of(device_)); !opened.ok()) {
+    log_error("vHBM is off in this process: {}", opened.message());
+    return runtime_.reset();
+  }
   watch_forks();
   std::atexit(&at_exit);
   running_.store(runtime_.get(), std::memory_order_release);
@@ -159,8 +164,53 @@ void Session::context_destroyed(CUcontext context) noexcept {
         return true;
       });
     }
+    {
+      std::lock_guard lock(mutex_);
+      peers_.context_destroyed(context);
+      (void)open_to_peers();
+    }
     layouts.forget();
   });
+}
+
+Status Session::peer_enabled(const Linkage& linkage, CUcontext peer) noexcept {
+  // Without its required functions the driver is never told of regions.
+  if (stands_aside() || linkage.missing != nullptr) return {};
+  const Driver& driver = linkage.driver;
+  try {
+    Peers::Side accessor{nullptr, 0}, owner{peer, 0};
+    CUresult asked = driver.cuCtxGetCurrent(&accessor.context);
+    if (asked == CUDA_SUCCESS) asked = driver.cuCtxGetDevice(&accessor.device);
+    if (asked == CUDA_SUCCESS) {
+      const ContextScope scope(driver, peer);
+      asked =
+          scope.result() == CUDA_SUCCESS ? driver.cuCtxGetDevice(&owner.device) : scope.result();
+    }
+    if (asked != CUDA_SUCCESS) return Status::driver(asked, "asking for the contexts' devices");
+    std::lock_guard lock(mutex_);
+    peers_.enabled(accessor, owner);
+    Status opened = open_to_peers();
+    if (!opened.ok()) peers_.disabled(accessor.context, owner.context);
+    return opened;
+  } catch (const std::exception& error) {
+    return Status(Errc::out_of_memory, error.what());
+  }
+}
+
+void Session::peer_disabled(const Linkage& linkage, CUcontext peer) noexcept {
+  if (stands_aside() || linkage.missing != nullptr) return;
+  keep_exceptions_in([&] {
+    CUcontext current = nullptr;
+    (void)linkage.driver.cuCtxGetCurrent(&current);
+    std::lock_guard lock(mutex_);
+    peers_.disabled(current, peer);
+    (void)open_to_peers();
+  });
+}
+
+Status Session::open_to_peers() {
+  Runtime* const runtime = Session::runtime();
+  return runtime == nullptr ? Status() : runtime->set_peers(peers_.accessors_of(device_));
 }
 
 void Session::primary_retained(CUdevice device, CUcontext context) noexcept {

@@ -14,6 +14,7 @@
 #include "interpose/graph_evidence.h"
 #include "interpose/linkage.h"
 #include "interpose/parameter_layouts.h"
+#include "interpose/peers.h"
 #include "runtime/runtime.h"
 
 namespace vhbm::interpose {
@@ -56,6 +57,11 @@ class Session {
   void primary_released(CUdevice device) noexcept;
   void primary_reset(CUdevice device) noexcept;
 
+  // The current context was given access to the memory of `peer`, or lost it.
+  //   any error  regions could not be opened to it: take the access back
+  [[nodiscard]] Status peer_enabled(const Linkage& linkage, CUcontext peer) noexcept;
+  void peer_disabled(const Linkage& linkage, CUcontext peer) noexcept;
+
   Captures captures;
   ParameterLayouts layouts;
   GraphEvidence graphs;
@@ -63,6 +69,8 @@ class Session {
  private:
   Session() = default;
   void try_to_start(const Linkage& linkage);
+  // Opens the regions to whom `peers_` says. Requires the mutex.
+  [[nodiscard]] Status open_to_peers();
   static void after_fork_in_child();
   static void at_exit();
 
@@ -83,6 +91,7 @@ class Session {
   std::atomic<bool> told_of_other_device_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
+  Peers peers_;
   std::unordered_map<CUdeviceptr, NativeMemory> native_;
 };
 

@@ -15,6 +15,7 @@
 #include "runtime/host_pool.h"
 #include "runtime/log.h"
 #include "runtime/pager.h"
+#include "runtime/peers.h"
 
 namespace vhbm {
 namespace {
@@ -164,6 +165,14 @@ void Runtime::capture_began() {
 
 void Runtime::capture_ended() {
   impl_->device->drain.capture_ended();
+}
+
+Status Runtime::set_peers(std::span<const CUdevice> peers) {
+  try {
+    return vhbm::set_peers(*impl_->device, peers);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the list of peers");
+  }
 }
 
 void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexcept {
