@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -127,6 +128,35 @@ TEST_F(PeerTest, KernelsOfTheOtherDeviceUseWhatMovesMeanwhile) {
   for (std::size_t i = 0; i < pieces; ++i) {
     EXPECT_TRUE(holds(memory_[i], piece, static_cast<std::uint32_t>(i), added)) << "piece " << i;
   }
+  ASSERT_CUDA(disable());
+}
+
+TEST_F(PeerTest, NothingMovesWhileTheOtherDeviceWorks) {
+  allocate(pieces);
+  ASSERT_CUDA(enable());
+  std::atomic<bool> ended{false};
+  {
+    const OnOther scope(*this);
+    ASSERT_CUDA(cuLaunchHostFunc(
+        other_stream_,
+        [](void* data) {
+          while (!static_cast<std::atomic<bool>*>(data)->load()) std::this_thread::yield();
+        },
+        &ended));
+  }
+  const std::uint64_t moved = stat("promoted_bytes");
+  const std::uint64_t given_up = stat("flips_abandoned_deadline");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  // Work that is in flight during all of a flip's patience, three times.
+  while (stat("flips_abandoned_deadline") < given_up + 3 && stat("promoted_bytes") == moved &&
+         std::chrono::steady_clock::now() < deadline) {
+    add(memory_.back(), piece, 0);
+    EXPECT_CUDA(cuStreamSynchronize(stream_));
+  }
+  EXPECT_EQ(stat("promoted_bytes"), moved);
+  EXPECT_GE(stat("flips_abandoned_deadline"), given_up + 3);
+  ended = true;
+  page(memory_.back(), mebibyte);
   ASSERT_CUDA(disable());
 }
 
