@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "interpose/captures.h"
+#include "interpose/conditional_bodies.h"
 #include "interpose/graph_evidence.h"
 #include "interpose/linkage.h"
 #include "interpose/parameter_layouts.h"
@@ -65,6 +66,7 @@ class Session {
   Captures captures;
   ParameterLayouts layouts;
   GraphEvidence graphs;
+  ConditionalBodies conditional_bodies;
 
  private:
   Session() = default;
