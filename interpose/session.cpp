@@ -10,6 +10,7 @@
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
+#include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
 
@@ -58,7 +59,9 @@ Runtime* Session::start_here(const Linkage& linkage) noexcept {
   std::lock_guard lock(mutex_);
   keep_exceptions_in([&] {
     if (not_paged_.count(device) != 0) return;
-    const Status status = started->add_device();
+    Status status = started->add_device();
+    // No region is there yet that could not be opened.
+    if (status.ok()) status = open_to_peers(*started);
     if (status.ok()) return;
     not_paged_.insert(device);
     log_warn("device {}'s memory is not paged: {}", device, status.message());
@@ -93,6 +96,10 @@ void Session::try_to_start(const Linkage& linkage) {
   }
   runtime_ = std::move(*started);
   for (CUcontext context : contexts_) runtime_->context_created(context);
+  if (Status opened = open_to_peers(*runtime_); !opened.ok()) {
+    log_error("vHBM is off in this process: {}", opened.message());
+    return runtime_.reset();
+  }
   watch_forks();
   std::atexit(&at_exit);
   running_.store(runtime_.get(), std::memory_order_release);
@@ -164,8 +171,58 @@ void Session::context_destroyed(CUcontext context) noexcept {
         return true;
       });
     }
+    {
+      std::lock_guard lock(mutex_);
+      peers_.context_destroyed(context);
+      if (Runtime* const runtime = Session::runtime()) (void)open_to_peers(*runtime);
+    }
     layouts.forget();
   });
+}
+
+Status Session::peer_enabled(const Linkage& linkage, CUcontext peer) noexcept {
+  // Without its required functions the driver is never told of regions.
+  if (stands_aside() || linkage.missing != nullptr) return {};
+  const Driver& driver = linkage.driver;
+  try {
+    Peers::Side accessor{nullptr, 0}, owner{peer, 0};
+    CUresult asked = driver.cuCtxGetCurrent(&accessor.context);
+    if (asked == CUDA_SUCCESS) asked = driver.cuCtxGetDevice(&accessor.device);
+    if (asked == CUDA_SUCCESS) {
+      const ContextScope scope(driver, peer);
+      asked =
+          scope.result() == CUDA_SUCCESS ? driver.cuCtxGetDevice(&owner.device) : scope.result();
+    }
+    if (asked != CUDA_SUCCESS) return Status::driver(asked, "asking for the contexts' devices");
+    std::lock_guard lock(mutex_);
+    peers_.enabled(accessor, owner);
+    Runtime* const runtime = Session::runtime();
+    Status opened = runtime == nullptr ? Status() : open_to_peers(*runtime);
+    if (!opened.ok()) peers_.disabled(accessor.context, owner.context);
+    return opened;
+  } catch (const std::exception& error) {
+    return Status(Errc::out_of_memory, error.what());
+  }
+}
+
+void Session::peer_disabled(const Linkage& linkage, CUcontext peer) noexcept {
+  if (stands_aside() || linkage.missing != nullptr) return;
+  keep_exceptions_in([&] {
+    CUcontext current = nullptr;
+    (void)linkage.driver.cuCtxGetCurrent(&current);
+    std::lock_guard lock(mutex_);
+    peers_.disabled(current, peer);
+    if (Runtime* const runtime = Session::runtime()) (void)open_to_peers(*runtime);
+  });
+}
+
+Status Session::open_to_peers(Runtime& runtime) {
+  Status all;
+  for (const CUdevice owner : peers_.owners()) {
+    Status opened = runtime.set_peers(owner, peers_.accessors_of(owner));
+    if (!opened.ok()) all = opened;
+  }
+  return all;
 }
 
 void Session::primary_retained(CUdevice device, CUcontext context) noexcept {

@@ -11,9 +11,11 @@
 #include <unordered_map>
 
 #include "interpose/captures.h"
+#include "interpose/conditional_bodies.h"
 #include "interpose/graph_evidence.h"
 #include "interpose/linkage.h"
 #include "interpose/parameter_layouts.h"
+#include "interpose/peers.h"
 #include "runtime/runtime.h"
 
 namespace vhbm::interpose {
@@ -56,13 +58,21 @@ class Session {
   void primary_released(CUdevice device) noexcept;
   void primary_reset(CUdevice device) noexcept;
 
+  // The current context was given access to the memory of `peer`, or lost it.
+  //   any error  regions could not be opened to it: take the access back
+  [[nodiscard]] Status peer_enabled(const Linkage& linkage, CUcontext peer) noexcept;
+  void peer_disabled(const Linkage& linkage, CUcontext peer) noexcept;
+
   Captures captures;
   ParameterLayouts layouts;
   GraphEvidence graphs;
+  ConditionalBodies conditional_bodies;
 
  private:
   Session() = default;
   void try_to_start(const Linkage& linkage);
+  // Opens the regions to whom `peers_` says. Requires the mutex.
+  [[nodiscard]] Status open_to_peers(Runtime& runtime);
   static void after_fork_in_child();
   static void at_exit();
 
@@ -83,6 +93,7 @@ class Session {
   std::set<CUdevice> not_paged_;
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
+  Peers peers_;
   std::unordered_map<CUdeviceptr, NativeMemory> native_;
 };
 

@@ -149,7 +149,7 @@ Status Device::identify() {
   }
   total = {bytes};
   drain.context_created(context);
-  mapper = std::make_unique<Mapper>(driver, stats, std::span<const CUdevice>(&ordinal, 1));
+  mapper = std::make_unique<Mapper>(driver, stats, ordinal);
   return {};
 }
 

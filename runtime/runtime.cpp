@@ -9,6 +9,7 @@
 
 #include "runtime/log.h"
 #include "runtime/paged_device.h"
+#include "runtime/peers.h"
 #include "runtime/process.h"
 
 namespace vhbm {
@@ -169,6 +170,16 @@ void Runtime::capture_began() {
 
 void Runtime::capture_ended() {
   impl_->process.drain.capture_ended();
+}
+
+Status Runtime::set_peers(CUdevice device, std::span<const CUdevice> peers) {
+  PagedDevice* const one = impl_->on(device);
+  if (one == nullptr) return {};
+  try {
+    return vhbm::set_peers(*one->device, peers);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the list of peers");
+  }
 }
 
 void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexcept {

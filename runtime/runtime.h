@@ -76,6 +76,11 @@ class Runtime {
   void capture_began();
   void capture_ended();
 
+  // Kernels of exactly these other devices reach a paged device's memory from now on, as the driver
+  // was told to let them.
+  //   Errc::driver_error, Errc::out_of_memory  a region could not be opened; all is as before
+  [[nodiscard]] Status set_peers(CUdevice device, std::span<const CUdevice> peers);
+
   // Hot.
   [[nodiscard]] const Window& window() const noexcept { return window_; }
   [[nodiscard]] bool owns(DeviceAddress address) const noexcept {
