@@ -34,6 +34,12 @@ class Session {
   Runtime* start_here(const Linkage& linkage) noexcept;
   // Whether it is this device's memory that is paged. Requires runtime().
   [[nodiscard]] bool pages(CUdevice device) const noexcept { return device == device_; }
+  [[nodiscard]] CUdevice device() const noexcept { return device_; }
+  // Other devices were given access to the device's default pool, as they have none to regions.
+  void let_peers_use_default_pool() noexcept { peers_use_default_pool_.store(true); }
+  [[nodiscard]] bool peers_use_default_pool() const noexcept {
+    return peers_use_default_pool_.load();
+  }
   // It could not start, or never will in this process: every answer is the driver's. Nothing is
   // recorded any more; in a forked child the mutex may be held by a thread that is gone.
   [[nodiscard]] static bool stands_aside() noexcept {
@@ -81,6 +87,7 @@ class Session {
   std::unique_ptr<Runtime> runtime_;
   CUdevice device_ = 0;
   std::atomic<bool> told_of_other_device_{false};
+  std::atomic<bool> peers_use_default_pool_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
   std::unordered_map<CUdeviceptr, NativeMemory> native_;

@@ -58,6 +58,7 @@ Runtime::~Runtime() {
   // to give anything back to.
   if (impl_ == nullptr) return;
   if (impl_->ended() && getpid() == impl_->owner) {
+    impl_->allocator.give_up_idle(IdleRegions::Clock::now());
     impl_->allocator.retry_refused();
   } else {
     (void)impl_.release();
@@ -93,6 +94,30 @@ Result<DeviceAddress> Runtime::allocate(Bytes size) {
 
 Status Runtime::free(DeviceAddress base) {
   return impl_->allocator.free(base);
+}
+
+Result<DeviceAddress> Runtime::allocate_in_order(Bytes size, const StreamOrder& order,
+                                                 CUmemoryPool pool) {
+  try {
+    return impl_->allocator.allocate_in_order(size, order, pool);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the region's own records");
+  }
+}
+
+Status Runtime::free_in_order(DeviceAddress base, const StreamOrder& order) {
+  try {
+    return impl_->allocator.free_in_order(base, order, *gate_);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to note the free in");
+  }
+}
+
+void Runtime::trim_idle(Bytes keep) {
+  Device& device = *impl_->device;
+  std::lock_guard lock(device.lock);
+  const Bytes live = device.regions.live_bytes(RegionKind::stream_ordered);
+  impl_->allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));
 }
 
 MemoryInfo Runtime::memory_info() const {

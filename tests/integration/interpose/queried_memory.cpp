@@ -88,12 +88,11 @@ void unregister(const Api& api, const Maker&, const Memory& memory) {
 
 }  // namespace
 
-const std::array<Kind, 9> kinds = {{
+const std::array<Kind, 8> kinds = {{
     {"cuMemAlloc", true, mebibyte, &plain, &free_plain},
     {"cuMemAllocPitch", true, mebibyte, &rows, &free_plain},
-    {"cuMemAllocAsync", false, 4 * mebibyte, &of_default_pool, &free_in_order},
-    {"cuMemAllocAsync, small", false, mebibyte, &of_default_pool, &free_in_order},
-    {"the default pool by name", false, 4 * mebibyte, &of_named_default_pool, &free_in_order},
+    {"cuMemAllocAsync", true, mebibyte, &of_default_pool, &free_in_order},
+    {"the default pool by name", true, mebibyte, &of_named_default_pool, &free_in_order},
     {"a pool of the program's", false, 4 * mebibyte, &of_own_pool, &free_in_order},
     {"cuMemAllocHost", false, 4 * mebibyte, &of_host, &free_host},
     {"cuMemHostAlloc", false, 4 * mebibyte, &of_mapped_host, &free_host},

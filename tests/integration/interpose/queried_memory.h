@@ -46,11 +46,11 @@ struct Maker {
 struct Kind {
   const char* name;
   bool paged;               // large ones become regions
-  std::size_t native_size;  // one that stays the driver's; 0: as `paged` sizes are
+  std::size_t native_size;  // one that stays the driver's
   Memory (*make)(const Api&, const Maker&, std::size_t size);
   void (*drop)(const Api&, const Maker&, const Memory&);
 };
-extern const std::array<Kind, 9> kinds;
+extern const std::array<Kind, 8> kinds;
 std::vector<const Kind*> paged_kinds();
 
 // As queries.toml says.

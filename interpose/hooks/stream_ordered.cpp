@@ -1,0 +1,206 @@
+// Memory in the order of a stream. What is large and from the default pool of the device that is
+// paged becomes a region; all else is the driver's: small allocations, pools of the program's own,
+// and whatever has to do with a capture, where an allocation is a node of the graph.
+#include <optional>
+
+#include "interpose/cuda_result.h"
+#include "interpose/submit.h"
+#include "runtime/context_scope.h"
+
+namespace vhbm::interpose {
+namespace {
+
+// What no memory has for an address: the driver answers as for any that it did not give out.
+constexpr CUdeviceptr nobodys = 1;
+
+CUstream plain_handle(CUstream stream, DefaultStream null_means) {
+  return is_per_thread(stream, null_means) ? CU_STREAM_PER_THREAD : stream;
+}
+
+// Nothing may be recorded on it now: it is being captured, or it waits for one that is.
+bool is_in_a_capture(const Linkage& linkage, CUstream stream) {
+  if (!Session::get().captures.any()) return false;
+  if (stream == nullptr || stream == CU_STREAM_LEGACY) return true;
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  const auto ask = linkage.ask.cuStreamIsCapturing;
+  return ask == nullptr || ask(stream, &status) != CUDA_SUCCESS ||
+         status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+// nullopt where the driver does not know the stream, and will say so.
+std::optional<StreamOrder> order_of(const Linkage& linkage, CUstream stream) {
+  StreamOrder order{nullptr, stream, 0};
+  unsigned long long id = 0;
+  const Queries& ask = linkage.ask;
+  if (ask.cuStreamGetId != nullptr && ask.cuStreamGetId(stream, &id) != CUDA_SUCCESS) {
+    return std::nullopt;
+  }
+  order.id = id;
+  if (ask.cuStreamGetCtx == nullptr || ask.cuStreamGetCtx(stream, &order.context) != CUDA_SUCCESS ||
+      order.context == nullptr) {
+    (void)ask.cuCtxGetCurrent(&order.context);
+  }
+  if (order.context == nullptr) return std::nullopt;
+  return order;
+}
+
+// The device of a context, if it is the one that is paged.
+std::optional<CUdevice> paged_device_of(const Linkage& linkage, CUcontext context) {
+  CUcontext current = nullptr;
+  CUdevice device = 0;
+  (void)linkage.ask.cuCtxGetCurrent(&current);
+  CUresult asked = CUDA_SUCCESS;
+  if (current == context) {
+    asked = linkage.ask.cuCtxGetDevice(&device);
+  } else {
+    const ContextScope scope(linkage.driver, context);
+    asked = scope.result() != CUDA_SUCCESS ? scope.result() : linkage.ask.cuCtxGetDevice(&device);
+  }
+  if (asked != CUDA_SUCCESS || !Session::get().pages(device)) return std::nullopt;
+  return device;
+}
+
+CUmemoryPool default_pool_of(const Linkage& linkage, CUdevice device) {
+  CUmemoryPool pool = nullptr;
+  const auto ask = linkage.ask.cuDeviceGetDefaultMemPool;
+  return ask != nullptr && ask(&pool, device) == CUDA_SUCCESS ? pool : nullptr;
+}
+
+CUmemoryPool current_pool_of(const Linkage& linkage, CUdevice device) {
+  CUmemoryPool pool = nullptr;
+  const auto ask = linkage.ask.cuDeviceGetMemPool;
+  return ask != nullptr && ask(&pool, device) == CUDA_SUCCESS ? pool : nullptr;
+}
+
+// From `pool`, or from the current one of the stream's device. nullopt: the driver is to be asked.
+std::optional<CUresult> allocated(const HookScope& scope, CUdeviceptr* out, std::size_t size,
+                                  const CUmemoryPool* pool, CUstream stream) {
+  Runtime* const runtime = scope.start();
+  if (runtime == nullptr || out == nullptr) return std::nullopt;
+  const Linkage& linkage = scope.linkage();
+  if (is_in_a_capture(linkage, stream)) return std::nullopt;
+  const auto order = order_of(linkage, stream);
+  if (!order) return std::nullopt;
+  const auto device = paged_device_of(linkage, order->context);
+  if (!device) return std::nullopt;
+  const CUmemoryPool from = default_pool_of(linkage, *device);
+  if (from == nullptr || from != (pool != nullptr ? *pool : current_pool_of(linkage, *device)) ||
+      Session::get().peers_use_default_pool()) {
+    return std::nullopt;
+  }
+  const auto region = runtime->allocate_in_order({size}, *order, from);
+  if (region.ok()) {
+    *out = region->value;
+    return CUDA_SUCCESS;
+  }
+  const Errc why = region.status().code();
+  if (why == Errc::too_small || why == Errc::invalid_value || why == Errc::frozen) {
+    return std::nullopt;
+  }
+  return to_cuda(region.status());
+}
+
+CUresult allocate(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr*, std::size_t, CUstream),
+                  DefaultStream null_means, CUdeviceptr* out, std::size_t size, CUstream stream) {
+  const HookScope scope;
+  if (const auto result = allocated(scope, out, size, nullptr, plain_handle(stream, null_means))) {
+    return *result;
+  }
+  const CUresult result = scope.call(function, out, size, stream);
+  if (scope.runtime() != nullptr && result == CUDA_SUCCESS) scope.runtime()->passed_through();
+  return result;
+}
+
+CUresult allocate(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr*, std::size_t, CUmemoryPool,
+                                                           CUstream),
+                  DefaultStream null_means, CUdeviceptr* out, std::size_t size, CUmemoryPool pool,
+                  CUstream stream) {
+  const HookScope scope;
+  if (const auto result = allocated(scope, out, size, &pool, plain_handle(stream, null_means))) {
+    return *result;
+  }
+  const CUresult result = scope.call(function, out, size, pool, stream);
+  if (scope.runtime() != nullptr && result == CUDA_SUCCESS) scope.runtime()->passed_through();
+  return result;
+}
+
+CUresult free(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
+              DefaultStream null_means, CUdeviceptr address, CUstream stream) {
+  const HookScope scope;
+  Runtime* const runtime = scope.runtime();
+  if (runtime == nullptr || !runtime->owns({address})) {
+    const CUresult result = scope.call(function, address, stream);
+    if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
+    return result;
+  }
+  const CUstream plain = plain_handle(stream, null_means);
+  const auto order = order_of(scope.linkage(), plain);
+  // A capture frees what one of its own nodes allocated, which no region is.
+  if (!order || is_in_a_capture(scope.linkage(), plain)) {
+    return scope.call(function, nobodys, stream);
+  }
+  note_stream(*runtime, stream, null_means);
+  return to_cuda(runtime->free_in_order({address}, *order));
+}
+
+bool is_default_pool(const HookScope& scope, CUmemoryPool pool) {
+  return scope.runtime() != nullptr && pool != nullptr &&
+         pool == default_pool_of(scope.linkage(), Session::get().device());
+}
+
+}  // namespace
+}  // namespace vhbm::interpose
+
+using namespace vhbm;
+using namespace vhbm::interpose;
+
+extern "C" {
+
+CUresult CUDAAPI cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream stream) {
+  return allocate(&Functions::cuMemAllocAsync, DefaultStream::legacy, out, size, stream);
+}
+CUresult CUDAAPI cuMemAllocAsync_ptsz(CUdeviceptr* out, std::size_t size, CUstream stream) {
+  return allocate(&Functions::cuMemAllocAsync_ptsz, DefaultStream::per_thread, out, size, stream);
+}
+
+CUresult CUDAAPI cuMemAllocFromPoolAsync(CUdeviceptr* out, std::size_t size, CUmemoryPool pool,
+                                         CUstream stream) {
+  return allocate(&Functions::cuMemAllocFromPoolAsync, DefaultStream::legacy, out, size, pool,
+                  stream);
+}
+CUresult CUDAAPI cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* out, std::size_t size, CUmemoryPool pool,
+                                              CUstream stream) {
+  return allocate(&Functions::cuMemAllocFromPoolAsync_ptsz, DefaultStream::per_thread, out, size,
+                  pool, stream);
+}
+
+CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
+  return free(&Functions::cuMemFreeAsync, DefaultStream::legacy, address, stream);
+}
+CUresult CUDAAPI cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
+  return free(&Functions::cuMemFreeAsync_ptsz, DefaultStream::per_thread, address, stream);
+}
+
+CUresult CUDAAPI cuMemPoolTrimTo(CUmemoryPool pool, std::size_t keep) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuMemPoolTrimTo, pool, keep);
+  if (result == CUDA_SUCCESS && is_default_pool(scope, pool)) scope.runtime()->trim_idle({keep});
+  return result;
+}
+
+// Regions have no peers: from here on the pool's memory is the driver's.
+CUresult CUDAAPI cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc* accesses,
+                                    std::size_t count) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuMemPoolSetAccess, pool, accesses, count);
+  if (result != CUDA_SUCCESS || !is_default_pool(scope, pool)) return result;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (accesses[i].location.type == CU_MEM_LOCATION_TYPE_DEVICE &&
+        !Session::get().pages(accesses[i].location.id)) {
+      Session::get().let_peers_use_default_pool();
+    }
+  }
+  return result;
+}
+
+}  // extern "C"
