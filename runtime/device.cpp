@@ -46,7 +46,7 @@ Device::~Device() {
   }
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
-  if (regions.count() != 0 || !graveyard.empty() || !refused.empty()) {
+  if (regions.count() != 0 || !graveyard.empty() || !refused.empty() || !idle.empty()) {
     process.window.keep();
   } else if (aliases_.size.value != 0) {
     driver.cuMemAddressFree(aliases_.begin.value, aliases_.size.value);

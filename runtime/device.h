@@ -17,6 +17,7 @@
 #include "runtime/driver.h"
 #include "runtime/frames.h"
 #include "runtime/histogram.h"
+#include "runtime/idle_regions.h"
 #include "runtime/mapper.h"
 #include "runtime/options.h"
 #include "runtime/page_kernels.h"
@@ -65,6 +66,8 @@ struct Device {
   [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
   // Of host-mapped chunks: what was copied to HBM and did not come after all.
   void drop_arrivals() noexcept;
+  // Nothing of the pager's own is in flight that reads or writes regions.
+  [[nodiscard]] bool settled() const { return !precopy.in_flight() && quarantine.empty(); }
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
@@ -90,6 +93,7 @@ struct Device {
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.
   std::vector<Frame*> quarantine;
+  IdleRegions idle;  // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
@@ -104,7 +108,8 @@ struct Device {
         drain(process.drain),
         copier(driver),
         kernels(driver),
-        precopy(driver, stats) {}
+        precopy(driver, stats),
+        idle(driver) {}
   [[nodiscard]] Status identify();
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();

@@ -57,6 +57,12 @@ void PagedDevice::native_allocated(Bytes size) {
   }
 }
 
+void PagedDevice::trim_idle(Bytes keep) {
+  std::lock_guard lock(device->lock);
+  const Bytes live = device->regions.live_bytes(RegionKind::stream_ordered);
+  allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));
+}
+
 void PagedDevice::context_destroyed(CUcontext context) {
   wait_for(device->driver, context);
   allocator.free_all(context);
