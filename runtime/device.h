@@ -101,6 +101,7 @@ struct Device {
         kernels(driver),
         precopy(driver, stats) {}
   [[nodiscard]] Status identify();
+  void freeze_under_mps() noexcept;
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();
   void share_stats();
