@@ -23,5 +23,6 @@ extern "C" [[gnu::visibility("default")]] int use_memory(int mebibytes) {
   for (CUdeviceptr one : pieces) {
     if (one != 0) cuMemFree(one);
   }
+  cuDevicePrimaryCtxRelease(0);
   return wrong;
 }
