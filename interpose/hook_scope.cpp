@@ -5,4 +5,10 @@ namespace vhbm::interpose {
 
 constinit thread_local int HookScope::depth_ = 0;
 
+CUresult HookScope::refused() const noexcept {
+  CUdevice device = 0;
+  const auto ask = linkage_->ask.cuCtxGetDevice;
+  return ask == nullptr ? CUDA_SUCCESS : ask(&device);
+}
+
 }  // namespace vhbm::interpose

@@ -38,6 +38,10 @@ class HookScope {
   // Not called from behind: what happens is the application's doing.
   [[nodiscard]] bool outermost() const noexcept { return outermost_; }
 
+  // With what the driver would refuse this thread every call that needs a context: none is current,
+  // or it runs a host function. Hooks that answer by themselves ask first. Requires linked().
+  [[nodiscard]] CUresult refused() const noexcept;
+
   // The real function's answer; what a missing one would answer.
   template <typename... P>
   CUresult call(CUresult (CUDAAPI* Functions::*function)(P...),

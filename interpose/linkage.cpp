@@ -20,6 +20,14 @@ bool disabled_by_environment() noexcept {
 
 constinit std::atomic<const Linkage*> published_linkage{nullptr};
 
+namespace {
+
+// Where a stand-in has the driver's own name (`vhbm run --via-library-path`), the driver has the
+// first.
+constexpr const char* driver_names[] = {"libvhbm_driver.so", "libcuda.so.1"};
+
+}  // namespace
+
 Linkage::Linkage(void* libcuda) {
   const Dlsym find = real_dlsym();
   const auto in_libcuda = [&](const char* name) { return find(libcuda, name); };
@@ -54,7 +62,10 @@ void Linkage::stands_for(void* function, void* hook) {
 const Linkage* link_up() noexcept {
   if (real_dlsym() == nullptr) return nullptr;
   // Kept open: from here on the process cannot unload what we point into.
-  void* libcuda = dlopen("libcuda.so.1", RTLD_NOLOAD | RTLD_LAZY);
+  void* libcuda = nullptr;
+  for (const char* name : driver_names) {
+    if (libcuda == nullptr) libcuda = dlopen(name, RTLD_NOLOAD | RTLD_LAZY);
+  }
   if (libcuda == nullptr) {
     dlerror();
     return nullptr;

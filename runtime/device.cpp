@@ -28,6 +28,7 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
   if (Status status = device->reserve_window(); !status.ok()) return status;
   device->share_stats();
   (void)device->prepare_copies();
+  device->freeze_under_mps();
   return device;
 }
 
@@ -56,7 +57,7 @@ Device::~Device() {
 void Device::freeze(const char* why, FreezeCause cause) noexcept {
   if (!stats.freeze(cause)) return;
   try {
-    const LogLevel level = cause == FreezeCause::request ? LogLevel::warn : LogLevel::error;
+    const LogLevel level = cause == FreezeCause::invariant ? LogLevel::error : LogLevel::warn;
     log_as(level, "{}: nothing moves between HBM and host any more; the process goes on as it is",
            why);
   } catch (...) {
@@ -151,6 +152,21 @@ Status Device::identify() {
   drain.context_created(context);
   mapper = std::make_unique<Mapper>(driver, stats, ordinal);
   return {};
+}
+
+// An address that is unmapped for a moment and touched by mistake costs a process its context;
+// under MPS it costs all of the server's clients theirs. Drivers that do not know the attribute
+// have no way to tell.
+void Device::freeze_under_mps() noexcept {
+  int shared = 0;
+  if (options.flip_under_mps ||
+      driver.cuDeviceGetAttribute(&shared, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, ordinal) !=
+          CUDA_SUCCESS ||
+      shared == 0) {
+    return;
+  }
+  freeze("this GPU is shared through MPS (flip_under_mps moves pages all the same)",
+         FreezeCause::mps);
 }
 
 Status Device::reserve_window() {

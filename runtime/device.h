@@ -111,6 +111,7 @@ struct Device {
         precopy(driver, stats),
         idle(driver) {}
   [[nodiscard]] Status identify();
+  void freeze_under_mps() noexcept;
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();
   void share_stats();

@@ -7,8 +7,6 @@
 namespace vhbm {
 namespace {
 
-// How long idle frames outlive the need for them.
-constexpr std::chrono::seconds idle_patience{10};
 // After the driver or the machine had no more.
 constexpr std::chrono::seconds after_refusal{1};
 // Between two looks at what the machine and the cgroup have left.
@@ -48,7 +46,7 @@ void HostPool::round() {
       std::lock_guard lock(device_.lock);
       wanted_now = wanted();
       if (wanted_now != 0) needed_at_ = Clock::now();
-      if (Clock::now() - needed_at_ > idle_patience) {
+      if (Clock::now() - needed_at_ > device_.options.host_idle) {
         if (!frames.shrink(1)) return;
         continue;
       }

@@ -38,7 +38,7 @@ inline constexpr StatRow stat_rows[] = {
 inline constexpr std::size_t stat_count = std::size(stat_rows);
 
 // Why nothing moves any more, the graver last.
-enum class FreezeCause : std::uint32_t { none, request, invariant };
+enum class FreezeCause : std::uint32_t { none, mps, request, invariant };
 
 // What `vhbm off` writes and the pager reads in each of its rounds; the answer is Control::frozen.
 struct Control {

@@ -42,6 +42,7 @@ std::string StatsSnapshot::to_json() const {
   object["command"] = command;
   for (std::size_t i = 0; i < stat_count; ++i) object[stat_rows[i].name] = values[i];
   object["frozen_by"] = frozen == FreezeCause::none      ? nlohmann::ordered_json(nullptr)
+                        : frozen == FreezeCause::mps     ? "mps"
                         : frozen == FreezeCause::request ? "request"
                                                          : "invariant";
   // A command line may hold any bytes; what is not UTF-8 is replaced.

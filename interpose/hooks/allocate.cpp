@@ -58,7 +58,8 @@ std::size_t pitch_of(const HookScope& scope, std::size_t width, unsigned element
 bool freed(const HookScope& scope, CUdeviceptr address, CUresult* result) {
   Runtime* const runtime = scope.runtime();
   if (runtime == nullptr || !runtime->owns({address})) return false;
-  *result = to_cuda(runtime->free({address}));
+  *result = scope.refused();
+  if (*result == CUDA_SUCCESS) *result = to_cuda(runtime->free({address}));
   return true;
 }
 

@@ -57,6 +57,7 @@ CUresult CUDAAPI cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size,
   const HookScope scope;
   const auto [region, asked] = look_up(scope, address);
   if (!region) return scope.call(&Functions::cuMemGetAddressRange_v2, base, size, asked);
+  if (const CUresult refused = scope.refused(); refused != CUDA_SUCCESS) return refused;
   if (base != nullptr) *base = region->base.value;
   if (size != nullptr) *size = region->size.value;
   return CUDA_SUCCESS;

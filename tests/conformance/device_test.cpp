@@ -55,6 +55,14 @@ TEST_F(Device, TotalMemoryIsTheSameInBothQueries) {
   EXPECT_LE(from_info, total);
 }
 
+TEST_F(Device, SaysWhetherContextsAreSharedViaMps) {
+  // cuda.h, CU_DEVICE_ATTRIBUTE_MPS_ENABLED: "Indicates if contexts created on this device will be
+  // shared via MPS"
+  int shared = -1;
+  OK(cuDeviceGetAttribute(&shared, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device_));
+  EXPECT_TRUE(shared == 0 || shared == 1) << shared;
+}
+
 TEST_F(Device, HasVirtualMemoryManagementAndUnifiedAddresses) {
   int value = 0;
   OK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,

@@ -23,6 +23,7 @@ struct GpuFound {
   std::string name;
   std::uint64_t memory = 0;
   bool virtual_memory = false;
+  bool shared_by_mps = false;
   int numa_node = -1;  // of the host memory that is nearest; -1: the driver does not say
 };
 

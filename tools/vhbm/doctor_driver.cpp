@@ -60,18 +60,20 @@ void describe_gpu(Calls& calls, std::FILE* out, int ordinal) {
   CUdevice device = 0;
   char name[128] = "";
   std::size_t memory = 0;
-  int virtual_memory = 0, node = -1;
+  int virtual_memory = 0, shared = 0, node = -1;
   if (!CALL(cuDeviceGet, &device, ordinal) || !CALL(cuDeviceGetName, name, 127, device) ||
       !CALL(cuDeviceTotalMem_v2, &memory, device) ||
       !CALL(cuDeviceGetAttribute, &virtual_memory,
             CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, device)) {
     return;
   }
-  // Drivers before 12.2 do not know it.
+  // Drivers before 12.2 do not know these.
   auto* ask =
       reinterpret_cast<decltype(&::cuDeviceGetAttribute)>(calls.find("cuDeviceGetAttribute"));
   if (ask(&node, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, device) != CUDA_SUCCESS) node = -1;
-  std::fprintf(out, "gpu %d %zu %d %d %s\n", ordinal, memory, virtual_memory, node, name);
+  if (ask(&shared, CU_DEVICE_ATTRIBUTE_MPS_ENABLED, device) != CUDA_SUCCESS) shared = 0;
+  std::fprintf(out, "gpu %d %zu %d %d %d %s\n", ordinal, memory, virtual_memory, shared, node,
+               name);
 }
 
 int look_around(std::FILE* out, int) {
@@ -167,7 +169,8 @@ DriverFound find_driver(std::chrono::milliseconds limit) {
     if (kind == "version") fields >> found.version;
     if (kind == "gpu") {
       GpuFound gpu;
-      fields >> gpu.ordinal >> gpu.memory >> gpu.virtual_memory >> gpu.numa_node >> std::ws;
+      fields >> gpu.ordinal >> gpu.memory >> gpu.virtual_memory >> gpu.shared_by_mps >>
+          gpu.numa_node >> std::ws;
       std::getline(fields, gpu.name);
       found.gpus.push_back(gpu);
     }
@@ -227,6 +230,25 @@ std::vector<Finding> check_virtual_memory(const Surroundings& surroundings) {
     } else {
       findings.push_back({Verdict::problem, which + " has no virtual memory management",
                           "vHBM cannot page it; use another GPU, or no virtualised one (vGPU)"});
+    }
+  }
+  return findings;
+}
+
+std::vector<Finding> check_mps(const Surroundings& surroundings) {
+  std::vector<Finding> findings;
+  for (const GpuFound& gpu : surroundings.driver.gpus) {
+    const std::string which = "GPU " + std::to_string(gpu.ordinal);
+    if (gpu.shared_by_mps) {
+      findings.push_back({Verdict::advice,
+                          which + " is shared through MPS, where a fault of one process ends all "
+                                  "of them, so no pages move: what does not fit into HBM stays in "
+                                  "host memory",
+                          "stop MPS (echo quit | nvidia-cuda-mps-control), start the server with "
+                          "CUDA_MPS_PIPE_DIRECTORY= of nowhere, or take the risk: "
+                          "flip_under_mps = true"});
+    } else {
+      findings.push_back({Verdict::ok, which + " is not shared through MPS", ""});
     }
   }
   return findings;

@@ -82,9 +82,11 @@ int off(pid_t process) {
     target.control->freeze_requested.store(1);
   }
   if (!any) {
-    const bool broke = targets.front().control->frozen.load() == FreezeCause::invariant;
+    const FreezeCause cause = targets.front().control->frozen.load();
     std::fprintf(stderr, "vhbm: process %d is frozen already%s\n", static_cast<int>(process),
-                 broke ? ": an invariant broke, see its log" : ", by an earlier `vhbm off`");
+                 cause == FreezeCause::invariant ? ": an invariant broke, see its log"
+                 : cause == FreezeCause::mps     ? ", since MPS shares its GPU"
+                                                 : ", by an earlier `vhbm off`");
     return exit_already_frozen;
   }
   for (const Target& target : targets) {

@@ -18,6 +18,7 @@
 #include "commands.h"
 #include "exit_code.h"
 #include "library.h"
+#include "library_path.h"
 #include "option_names.h"
 #include "runtime/config_file.h"
 #include "runtime/options.h"
@@ -46,6 +47,7 @@ struct Request {
   std::string hbm_limit, host_limit;  // settings like any other; what is named last counts
   std::string config;                 // file; empty for the one of VHBM_CONFIG, if any
   std::string summary;                // file; empty for none
+  bool via_library_path = false;      // no preload: offered as libcuda.so.1
 };
 
 void say(const std::string& what) {
@@ -146,7 +148,12 @@ int run(const Request& request) {
     say(why_not);
     return exit_failed;
   }
-  preload(library);
+  if (!request.via_library_path) {
+    preload(library);
+  } else if (!offer_in_library_path(library, state_directory(options->state_dir), &why_not)) {
+    say(why_not);
+    return exit_failed;
+  }
   if (request.summary.empty()) return execute(request.command);
   return run_with_summary(request, state_directory(options->state_dir));
 }
@@ -167,6 +174,9 @@ void add_run_command(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_option("--summary", request->summary,
                       "write what it came to into this file, as JSON, when the program ends");
+  command->add_flag("--via-library-path", request->via_library_path,
+                    "offer the library as libcuda.so.1 in LD_LIBRARY_PATH instead of LD_PRELOAD: "
+                    "for programs that a preload does not reach (RTLD_DEEPBIND)");
   command->add_option("command", request->command, "the program and its arguments, after --")
       ->required();
   command->footer(examples + options_help());

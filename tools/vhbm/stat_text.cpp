@@ -34,6 +34,9 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
   switch (snapshot.frozen) {
     case FreezeCause::none:
       return "  paging    " + painted("on", Colour::green, stream) + "\n";
+    case FreezeCause::mps:
+      return "  paging    " + painted("frozen: MPS shares this GPU", Colour::red, stream) +
+             ", see flip_under_mps; nothing moves\n";
     case FreezeCause::request:
       return "  paging    " + painted("frozen by vhbm off", Colour::red, stream) +
              ": nothing moves any more\n";

@@ -77,6 +77,24 @@ TEST_F(Coverage, NoticesWhatIsNewDoubleOrMisspelt) {
   EXPECT_FALSE(strange.problems(functions_).empty());
 }
 
+// The header of a toolkit to come: this one's text and one more declaration, as cuda.h writes them.
+TEST_F(Coverage, AFunctionThatTheHeaderGainsFailsUntilSomebodyDecides) {
+  const std::string header = contents_of(DECLARATIONS);
+  for (const char* declaration :
+       {"CUresult CUDAAPI cuMemAllocFromTheMoon(CUdeviceptr *dptr, size_t bytesize);",
+        "CUresult CUDAAPI cuMemAlloc_v3(CUdeviceptr *dptr, size_t bytesize, unsigned flags);",
+        "CUresult  cuLaunchKernelEx_v2_ptsz(const CUlaunchConfig *config, CUfunction f,\n"
+        "    void **kernelParams, void **extra);"}) {
+    auto functions = functions_declared_in(header + "\n" + declaration + "\n");
+    functions.insert(functions_.begin(), functions_.end());
+    const auto problems = tables_.problems(functions);
+    const std::string text = declaration;
+    const std::size_t name = text.find(" cu") + 1;
+    ASSERT_EQ(problems.size(), 1u) << declaration;
+    EXPECT_TRUE(mentions(problems, text.substr(name, text.find('(') - name))) << problems.front();
+  }
+}
+
 // A decision that can be taken only one way, by what the functions do: they give out or take back
 // what may be a region, submit work, or make or end what a drain must know. Those of CUDA 3.1 and
 // before, in a group of their own, reach no region.

@@ -3,12 +3,43 @@
 // function's answer. Run with libvhbm.so preloaded and recording_driver linked before the driver.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "loaded_functions.h"
 #include "recording_driver.h"
+
+namespace {
+
+// What this thread does while it counts.
+constinit thread_local bool counting = false;
+constinit std::atomic<long> environment_asked{0}, allocated{0};
+
+}  // namespace
+
+// In front of the C library's, for all objects of this process.
+extern "C" char* getenv(const char* name) noexcept {
+  if (counting) ++environment_asked;
+  const std::size_t length = std::strlen(name);
+  for (char** one = environ; one != nullptr && *one != nullptr; ++one) {
+    if (std::strncmp(*one, name, length) == 0 && (*one)[length] == '=') return *one + length + 1;
+  }
+  return nullptr;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define VHBM_SANITIZED  // which has an allocator of its own
+#else
+extern "C" void* __libc_malloc(std::size_t size);
+extern "C" void* malloc(std::size_t size) {
+  if (counting) ++allocated;
+  return __libc_malloc(size);
+}
+#endif
 
 namespace {
 
@@ -110,6 +141,62 @@ TEST(EveryRow, ForwardsToItsOwnFunctionWhileTheRuntimeRuns) {
   // What its pointers point to is looked at now, so there is nothing behind them.
   expect_each_forwards(true);
   EXPECT_EQ(cuMemFree_v2(region), CUDA_SUCCESS);
+}
+
+// The recording driver below the hooks does neither, so what is counted is theirs.
+TEST(HotHooks, AskNoEnvironmentAndAllocateNothing) {
+  CUcontext context = nullptr;
+  ASSERT_EQ(drivers_own("cuInit", &cuInit)(0), CUDA_SUCCESS);
+  ASSERT_EQ(drivers_own("cuDevicePrimaryCtxRetain", &cuDevicePrimaryCtxRetain)(&context, 0),
+            CUDA_SUCCESS);
+  ASSERT_EQ(drivers_own("cuCtxSetCurrent", &cuCtxSetCurrent)(context), CUDA_SUCCESS);
+  CUdeviceptr region = 0;
+  ASSERT_EQ(cuMemAlloc_v2(&region, 4 << 20), CUDA_SUCCESS) << "the runtime did not start";
+  const auto function = reinterpret_cast<CUfunction>(&context);  // its layout is learnt only once
+  const auto graph = reinterpret_cast<CUgraphExec>(&context);
+  char bytes[64] = {};
+  CUlaunchConfig config{};
+  struct {
+    CUdeviceptr words;
+    std::uint64_t count;
+  } packed{region, 4};
+  std::size_t size = sizeof packed;
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                   CU_LAUNCH_PARAM_END};
+  void* parameters[] = {&packed};
+  for (int round = 0; round < 1000; ++round) {
+    counting = round > 0;
+    cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra);
+    cuLaunchKernel_ptsz(function, 1, 1, 1, 1, 1, 1, 0, nullptr, parameters, nullptr);
+    cuLaunchKernelEx(&config, function, parameters, nullptr);
+    cuGraphLaunch(graph, nullptr);
+    cuMemcpyAsync(region, region + 4096, 64, nullptr);
+    cuMemcpyHtoDAsync_v2(region, bytes, sizeof bytes, nullptr);
+    cuMemcpyDtoHAsync_v2(bytes, region, sizeof bytes, nullptr);
+    cuMemsetD32Async(region, 1, 16, nullptr);
+    cuEventRecord(nullptr, nullptr);
+    cuStreamWaitEvent(nullptr, nullptr, 0);
+    cuStreamSynchronize(nullptr);
+  }
+  counting = false;
+  EXPECT_EQ(environment_asked.load(), 0);
+  EXPECT_EQ(allocated.load(), 0);
+  EXPECT_EQ(cuMemFree_v2(region), CUDA_SUCCESS);
+}
+
+// That it would be seen.
+TEST(HotHooks, AreCountedWhereTheyDo) {
+  counting = true;
+  (void)std::getenv("HOME");
+  counting = false;
+  EXPECT_EQ(environment_asked.exchange(0), 1);
+#if !defined(VHBM_SANITIZED)
+  counting = true;
+  void* volatile memory = std::malloc(64);
+  counting = false;
+  std::free(memory);
+  EXPECT_EQ(allocated.exchange(0), 1);
+#endif
 }
 
 }  // namespace

@@ -69,6 +69,18 @@ TEST_F(Guest, LetsAProgramWithoutADriverFindNone) {
   EXPECT_NE(guest.output.find("cannot open shared object file"), std::string::npos);
 }
 
+TEST_F(Guest, LivesWithADriverThatHasAlmostNoFunctions) {
+  if (sanitized) GTEST_SKIP() << "Python is not built with the sanitizer";
+  const std::string ask = "LD_LIBRARY_PATH=" BROKEN_DRIVER_DIR
+                          " python3 -c 'import ctypes\n"
+                          "driver = ctypes.CDLL(\"libcuda.so.1\")\n"
+                          "print(driver.cuInit(0), [hasattr(driver, name) for name in "
+                          "(\"cuInit\", \"cuMemAlloc_v2\", \"cuGetProcAddress_v2\")])' 2>&1";
+  const CommandResult native = shell(ask);
+  EXPECT_EQ(native.output, "34 [True, False, False]\n");
+  EXPECT_EQ(shell(preloaded + ask).output, native.output);
+}
+
 TEST_F(Guest, VirtualisesAProgramThatKnowsNothingOfIt) {
   const CommandResult native =
       shell("env LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=32MiB " + program + " 64 2>&1");
@@ -160,6 +172,25 @@ TEST_F(Guest, TellsItsLimitToPythonsNvmlWithoutCuda) {
 TEST_F(Guest, SaysWhatTheDriverLacksAndRunsNatively) {
   expect_one_line_and_a_native_run("SIMGPU_FAULTS=cuMemAddressReserve:1-99=801 ",
                                    "vHBM is off in this process");
+}
+
+TEST_F(Guest, MovesNothingWhereMpsSharesTheGpuUnlessItIsTold) {
+  const std::string shared = on_gpu + "SIMGPU_MPS=1 ";
+  const CommandResult guest = shell(shared + program + " 64 2>&1");
+  // Held back, not off: what does not fit into HBM is in host memory.
+  EXPECT_EQ(guest.exit_code, 0) << guest.output;
+  EXPECT_NE(guest.output.find("shared through MPS"), std::string::npos) << guest.output;
+  EXPECT_NE(guest.output.find("nothing moves"), std::string::npos) << guest.output;
+  EXPECT_EQ(std::count(guest.output.begin(), guest.output.end(), '\n'), 2) << guest.output;
+  EXPECT_EQ(shell(shared + "VHBM_FLIP_UNDER_MPS=1 " + program + " 64 2>&1").output,
+            "64 MiB written and read back\n");
+}
+
+TEST_F(Guest, WorksBesideAProfilerThatTheDriverLoads) {
+  const CommandResult guest =
+      shell(on_gpu + "CUDA_INJECTION64_PATH=" PROFILER " " + program + " 64 2>&1");
+  EXPECT_EQ(guest.exit_code, 0) << guest.output;
+  EXPECT_EQ(guest.output, "64 MiB written and read back\nprofiler: worked, 0 wrong answers\n");
 }
 
 TEST_F(Guest, IsInertInAForkedChild) {

@@ -1,8 +1,11 @@
 // Four times as much memory as HBM: the right bytes, within the limit, however they are written.
 #include <atomic>
+#include <map>
 #include <thread>
 
 #include "gpu_test.h"
+#include "interpose_kernels.h"
+#include "simgpu/gpu_image.h"
 
 namespace {
 
@@ -99,6 +102,71 @@ TEST_F(PagingTest, ArgumentsInAPackedBufferAreSeenToo) {
   ASSERT_CUDA(cuLaunchKernel(fill_, 4, 1, 1, 64, 1, 1, 0, stream_, nullptr, extra));
   EXPECT_GT(stat("named_in_place_bytes"), named);
   EXPECT_TRUE(holds(memory_[last], piece, 9));
+}
+
+// A GPU that is never quiet while this lives, so that nothing moves.
+class BusyGpu {
+ public:
+  BusyGpu() {
+    EXPECT_CUDA(cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING));
+    EXPECT_CUDA(cuLaunchHostFunc(stream_, wait, &enough_));
+  }
+  ~BusyGpu() {
+    enough_ = true;
+    EXPECT_CUDA(cuStreamSynchronize(stream_));
+    EXPECT_CUDA(cuStreamDestroy(stream_));
+  }
+  BusyGpu(const BusyGpu&) = delete;
+  BusyGpu& operator=(const BusyGpu&) = delete;
+
+ private:
+  static void wait(void* enough) {
+    while (!*static_cast<std::atomic<bool>*>(enough)) std::this_thread::yield();
+  }
+  std::atomic<bool> enough_{false};
+  CUstream stream_ = nullptr;
+};
+
+// A function's handle may be that of another function after its module is gone, and the driver's
+// answer about its parameters with it.
+TEST_F(PagingTest, AFunctionThatTookAnothersHandleIsReadByItsOwnParameters) {
+  const CUdeviceptr last = memory_[pieces - 1];
+  const BusyGpu busy;  // what is in host memory stays there, where its naming is counted
+  fill(last, piece, 5);
+  std::map<CUfunction, bool> known;  // by handle: whether it was fill_words
+  int taken_over = 0;
+  std::uint32_t added = 0;
+  for (int round = 0; round < 12; ++round) {
+    CUmodule module = nullptr;
+    CUfunction functions[2] = {};
+    ASSERT_CUDA(gpu_image::load(interpose_kernels_images(), &module));
+    // In turns, so that each gets what the other one had.
+    for (int i = 0; i < 2; ++i) {
+      const bool is_fill = (round + i) % 2 == 0;
+      ASSERT_CUDA(cuModuleGetFunction(&functions[is_fill ? 0 : 1], module,
+                                      is_fill ? "fill_words" : "add_to_span"));
+    }
+    for (int i = 0; i < 2; ++i) {
+      const auto before = known.find(functions[i]);
+      if (before != known.end() && before->second != (i == 0)) ++taken_over;
+      known[functions[i]] = i == 0;
+    }
+    std::uint64_t none = 0;
+    std::uint32_t value = 1;
+    CUdeviceptr nowhere = 0;
+    void* nothing[] = {&nowhere, &none, &value};
+    ASSERT_CUDA(cuLaunchKernel(functions[0], 1, 1, 1, 1, 1, 1, 0, stream_, nothing, nullptr));
+    Span span{piece / sizeof(std::uint32_t), last};
+    void* parameters[] = {&span, &value};
+    const std::uint64_t named = stat("named_in_place_bytes");
+    ASSERT_CUDA(cuLaunchKernel(functions[1], 4, 1, 1, 64, 1, 1, 0, stream_, parameters, nullptr));
+    ++added;
+    EXPECT_GT(stat("named_in_place_bytes"), named) << "in round " << round;
+    ASSERT_CUDA(cuStreamSynchronize(stream_));
+    ASSERT_CUDA(cuModuleUnload(module));
+  }
+  EXPECT_GT(taken_over, 0) << "no handle came again: this proves nothing";
+  EXPECT_TRUE(holds(last, piece, 5, added));
 }
 
 TEST_F(PagingTest, ManyThreadsOnPerThreadStreamsKeepTheirBytes) {

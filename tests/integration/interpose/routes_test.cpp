@@ -152,6 +152,26 @@ TEST(ProcAddressRoute, AnswersWithTheHookOfTheVariantThatTheDriverChose) {
   }
 }
 
+TEST(ProcAddressRoute, AnswersAllThatTheSimulatedRuntimeAsksFor) {
+  std::map<std::string, int> seen;
+  int asked = 0;
+  const auto ask = [&](const char* name, int version, cuuint64_t flags) {
+    EXPECT_TRUE(is_hooked_name(name) || is_passed_through(name)) << name;
+    compare(name, version, flags, seen);
+    ++asked;
+  };
+#define DRIVER(name, version) ask("cu" #name, version, CU_GET_PROC_ADDRESS_DEFAULT);
+#define STREAM_DRIVER(name, version, per_thread_version) \
+  ask("cu" #name, version, CU_GET_PROC_ADDRESS_DEFAULT); \
+  ask("cu" #name, per_thread_version, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM);
+#include "tools/simgpu/cudart/driver.def"
+#undef STREAM_DRIVER
+#undef DRIVER
+  std::printf("%d requests, %zu variants of hooked functions\n", asked, seen.size());
+  EXPECT_GT(asked, 100);
+  EXPECT_GT(seen.size(), 50u);
+}
+
 TEST(ProcAddressRoute, PassesOnWhatIsNotHooked) {
   std::map<std::string, int> seen;
   for (const char* name :

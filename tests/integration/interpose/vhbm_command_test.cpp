@@ -116,6 +116,50 @@ TEST_F(Command, KeepsWhatWasPreloadedBefore) {
   EXPECT_NE(result.output.find("libvhbm.so:libm.so.6"), std::string::npos) << result.output;
 }
 
+// 64 MiB on a GPU of 48: only who is paged has room for them.
+std::string plug_in_bound(const std::string& how, const std::string& run_options) {
+  return shell("SIMGPU_HBM=48MiB LD_LIBRARY_PATH=" VHBM_LIB_DIR " VHBM_STATE_DIR=" + state + " " +
+               (sanitized ? "env " + sanitizer : "") + VHBM_COMMAND " run --hbm-limit 32MiB " +
+               run_options + " -- " PLUG_IN_HOST " " PLUG_IN " " + how + " 2>&1")
+      .output;
+}
+
+TEST_F(Command, ReachesByThePathWhatBindsDeeplyAndAPreloadDoesNot) {
+  EXPECT_EQ(plug_in_bound("local", ""), "plug-in: 0\n");
+  EXPECT_EQ(plug_in_bound("deepbind", ""), "plug-in: 2\n") << "deep binding is no more: say so";
+  for (const char* how : {"local", "global", "deepbind"}) {
+    EXPECT_EQ(plug_in_bound(how, "--via-library-path"), "plug-in: 0\n") << how;
+  }
+  // The same links for all of them.
+  int folders = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(state)) {
+    if (entry.is_directory()) ++folders;
+  }
+  EXPECT_EQ(folders, 1);
+}
+
+TEST_F(Command, VirtualisesByThePathWhatIsLinkedAndWhatRunsWithinItself) {
+  const std::string by_path = "run --via-library-path --hbm-limit 32MiB --host-limit 128MiB -- ";
+  const std::string small = "SIMGPU_HBM=48MiB " VHBM_COMMAND " ";
+  EXPECT_EQ(shell(vhbm + by_path + "env SIMGPU_HBM=48MiB " + program + " 64 fork 2>&1").output,
+            "64 MiB written and read back\nand again, after a fork\n");
+  const CommandResult nested =
+      shell(vhbm + by_path + "env " + small + by_path + program + " 64 2>&1");
+  EXPECT_EQ(nested.output, "64 MiB written and read back\n");
+  const CommandResult both =
+      shell(vhbm + by_path + "env " + small + "run -- " + program + " 64 2>&1");
+  EXPECT_EQ(both.output, "64 MiB written and read back\n");
+}
+
+TEST_F(Command, OffersNothingInThePathWhereThereIsNoDriver) {
+  const CommandResult result = shell(vhbm + "run -- env LD_LIBRARY_PATH=/no/such " VHBM_COMMAND
+                                            " run --via-library-path -- true 2>&1");
+  if (result.exit_code == 0) GTEST_SKIP() << "there is a driver";
+  EXPECT_EQ(result.exit_code, 70) << result.output;
+  EXPECT_NE(result.output.find("no GPU driver to stand in for"), std::string::npos)
+      << result.output;
+}
+
 TEST_F(Command, ShowsTheLivingAndSaysWhenThereAreNone) {
   const CommandResult none = shell(vhbm + "stat 2>&1");
   EXPECT_EQ(none.exit_code, 1);
@@ -142,7 +186,8 @@ TEST_F(Command, ShowsTheLivingAndSaysWhenThereAreNone) {
 TEST_F(Command, ExplainsItself) {
   const CommandResult help = shell(vhbm + "run --help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* word : {"Examples", "--hbm-limit", "Exit code", "stall_share"}) {
+  for (const char* word :
+       {"Examples", "--hbm-limit", "Exit code", "stall_share", "--via-library-path"}) {
     EXPECT_NE(help.output.find(word), std::string::npos) << word;
   }
   EXPECT_EQ(shell(vhbm + "--version").output.substr(0, 5), "vhbm ");

@@ -69,6 +69,13 @@ TEST_F(Doctor, FindsTheSimulatedGpuHealthy) {
   EXPECT_TRUE(std::filesystem::is_empty(state));
 }
 
+TEST_F(Doctor, AdvisesWhereMpsSharesTheGpu) {
+  EXPECT_TRUE(visit(simulated).finds("mps", "ok", "not shared through MPS"));
+  const Visit seen = visit(simulated + "SIMGPU_MPS=1");
+  EXPECT_EQ(seen.exit_code, 0) << seen.output;
+  EXPECT_TRUE(seen.finds("mps", "advice", "no pages move")) << seen.output;
+}
+
 TEST_F(Doctor, TellsAPersonOneLineACheck) {
   const CommandResult told = shell("env " + sanitizer + simulated + "VHBM_STATE_DIR=" + state +
                                    " " VHBM_COMMAND " doctor");

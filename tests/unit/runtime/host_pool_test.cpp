@@ -42,5 +42,21 @@ TEST_F(HostMemory, NeverPassesItsLimitAndRefusesNobody) {
   }
 }
 
+TEST_F(HostMemory, IsGivenBackWhenNothingNeedsItForAWhile) {
+  Options made = options(16, 64);
+  made.host_pool = Size::of(mib(16));
+  made.host_idle = std::chrono::milliseconds(150);
+  start(made);
+  const DeviceAddress all = allocate(mib(48));
+  ASSERT_NE(all.value, 0u);
+  EXPECT_GE(host(), mib(32));
+  ASSERT_TRUE(runtime_->free(all).ok());
+  // All but the frame that was tried out at the start, and no sooner than that.
+  EXPECT_TRUE(eventually([&] { return host() <= mib(2); }));
+  const DeviceAddress again = allocate(mib(48));
+  ASSERT_NE(again.value, 0u) << "and made anew when it is needed";
+  ASSERT_TRUE(runtime_->free(again).ok());
+}
+
 }  // namespace
 }  // namespace vhbm

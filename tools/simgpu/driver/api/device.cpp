@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "injection.h"
 #include "lifecycle.h"
 
 namespace simgpu {
@@ -140,6 +141,7 @@ extern "C" {
 CUresult cuInit(unsigned int flags) {
   if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = start_machine(); result != CUDA_SUCCESS) return result;
+  inject();
   SIMGPU_CALL(driver);
   return m.devices.empty() ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
@@ -221,7 +223,7 @@ CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice
     return CUDA_ERROR_INVALID_VALUE;
   }
   if (find_device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-  *value = 0;
+  *value = attribute == CU_DEVICE_ATTRIBUTE_MPS_ENABLED && m.options.mps != 0 ? 1 : 0;
   for (const AttributeValue& known : kAttributes) {
     if (known.attribute == attribute) *value = known.value;
   }
