@@ -56,7 +56,7 @@ void GpuTest::add(CUdeviceptr words, std::size_t bytes, std::uint32_t value) {
   return ::testing::AssertionSuccess();
 }
 
-std::uint64_t GpuTest::stat(const std::string& name, CUdevice device) {
+std::uint64_t stat_of_this_process(const std::string& name, CUdevice device) {
   const char* directory = std::getenv("VHBM_STATE_DIR");
   for (const auto& one : vhbm::read_live_stats(directory == nullptr ? "" : directory)) {
     if (one.pid != getpid() || one.device != device) continue;

@@ -25,6 +25,9 @@ struct Span {
 inline constexpr std::size_t hbm_limit = 32 * mebibyte;
 inline constexpr std::size_t host_limit = 160 * mebibyte;
 
+// A statistic of this process on a device, as `vhbm stat` sees it.
+std::uint64_t stat_of_this_process(const std::string& name, CUdevice device = 0);
+
 class GpuTest : public ::testing::Test {
  protected:
   explicit GpuTest(CUdevice device = 0);
@@ -37,8 +40,9 @@ class GpuTest : public ::testing::Test {
   ::testing::AssertionResult holds(CUdeviceptr words, std::size_t bytes, std::uint32_t seed,
                                    std::uint32_t added = 0);
 
-  // A statistic of this process on a device, as `vhbm stat` sees it.
-  static std::uint64_t stat(const std::string& name, CUdevice device = 0);
+  static std::uint64_t stat(const std::string& name, CUdevice device = 0) {
+    return stat_of_this_process(name, device);
+  }
 
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;

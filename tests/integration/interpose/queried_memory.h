@@ -20,6 +20,7 @@
   X(cuMemFreeHost)               \
   X(cuMemHostRegister_v2)        \
   X(cuMemHostUnregister)         \
+  X(cuMemGetInfo_v2)             \
   X(cuMemGetAddressRange_v2)     \
   X(cuPointerGetAttribute)       \
   X(cuPointerGetAttributes)
