@@ -27,6 +27,20 @@ PageState state_on(const Frame& frame) {
 
 }  // namespace
 
+template <typename Attempt>
+auto Allocator::patiently(Attempt&& attempt) {
+  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
+  for (;;) {
+    bool again = false;
+    auto made = attempt(&again);
+    if (!again || std::chrono::steady_clock::now() >= deadline) {
+      if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+      return made;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
 Result<DeviceAddress> Allocator::allocate(Bytes size) {
   if (size.value == 0) return Status(Errc::invalid_value, "an allocation of no bytes");
   if (size < device_.options.min_region_size.resolve(device_.total, mib(2))) {
@@ -39,15 +53,30 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
     return Status::driver(result, "cuCtxGetCurrent");
   }
   RelaxedCapture relaxed(device_.driver);
-  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
-  for (;;) {
-    bool again = false;
-    auto made = try_to_allocate(size, context, &again);
-    if (!again || std::chrono::steady_clock::now() >= deadline) {
-      if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
-      return made;
-    }
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return patiently([&](bool* again) { return try_to_allocate(size, context, again); });
+}
+
+Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
+  return patiently([&](bool* again) -> Result<std::vector<Frame*>> {
+    std::lock_guard lock(device_.lock);
+    std::vector<Frame*> frames;
+    Status status = take_frames(count, frames);
+    if (status.ok()) return frames;
+    *again = status.code() == Errc::out_of_memory && more_soon();
+    return status;
+  });
+}
+
+bool Allocator::more_soon() const {
+  return device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty();
+}
+
+void Allocator::apply_rules(Region& region) {
+  for (const TagRule& rule : device_.options.tag_rules) {
+    if (!rule.matches(region.view.size)) continue;
+    if (rule.tag) region.tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
+    region.held = rule.held;
+    break;
   }
 }
 
@@ -60,12 +89,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
   const auto base = device_.space.carve(mapped, region->chunk_size);
   if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
   region->view = {{}, *base, size, device_.ordinal, context};
-  for (const TagRule& rule : device_.options.tag_rules) {
-    if (!rule.matches(size)) continue;
-    if (rule.tag) region->tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
-    region->held = rule.held;
-    break;
-  }
+  apply_rules(*region);
   Status status = take_frames(mapped.value / region->chunk_size.value, region->frames);
   if (status.ok()) {
     status = map(*region);
@@ -81,10 +105,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
     }
   }
   device_.space.give_back(*base, mapped);
-  // Copies that are under way hold host frames for a moment only.
-  const bool more_soon =
-      device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty();
-  *again = status.code() == Errc::out_of_memory && more_soon;
+  *again = status.code() == Errc::out_of_memory && more_soon();
   return status;
 }
 
@@ -203,12 +224,7 @@ void Allocator::retry_refused() {
 }
 
 void Allocator::take_apart(Region& region) {
-  device_.precopy.forget(region);
-  for (std::size_t i = 0; i < region.copies.size(); ++i) {
-    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
-      device_.frames->give_back(copy.frame);
-    }
-  }
+  drop_copies(region);
   if (try_to_take_apart(region)) return;
   // Its frames and addresses stay taken: what may still be mapped is not safe to use again.
   static constinit Seldom seldom;
@@ -218,10 +234,19 @@ void Allocator::take_apart(Region& region) {
   device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
 }
 
-bool Allocator::try_to_take_apart(Region& region) {
+void Allocator::drop_copies(Region& region) {
+  device_.precopy.forget(region);
+  for (std::size_t i = 0; i < region.copies.size(); ++i) {
+    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
+      device_.frames->give_back(copy.frame);
+    }
+  }
+}
+
+std::vector<Frame*> Allocator::retract(Region& region) {
+  drop_copies(region);
   const DeviceAddress base = region.view.base;
   const Bytes size = region.mapped_size();
-  if (!device_.mapper->unmap(base, size).ok()) return false;
   // account() moves all of it to the resident side, from where it is taken off.
   device_.account(region, {});
   device_.stats.add(Stat::resident_bytes, Bytes{0}.value - size.value);
@@ -232,8 +257,17 @@ bool Allocator::try_to_take_apart(Region& region) {
       device_.freeze("a freed region's page was on the move");
     }
   }
-  give_back(region.frames);
+  std::vector<Frame*> frames = std::move(region.frames);
   device_.regions.erase(&region);
+  return frames;
+}
+
+bool Allocator::try_to_take_apart(Region& region) {
+  const DeviceAddress base = region.view.base;
+  const Bytes size = region.mapped_size();
+  if (!device_.mapper->unmap(base, size).ok()) return false;
+  std::vector<Frame*> frames = retract(region);
+  give_back(frames);
   device_.space.give_back(base, size);
   return true;
 }

@@ -46,7 +46,8 @@ Device::~Device() {
   }
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
-  if (regions.count() != 0 || !graveyard.empty() || !refused.empty()) return;
+  if (regions.count() != 0 || !reservations.empty() || !graveyard.empty() || !refused.empty())
+    return;
   for (const Reservation& reservation : reservations_) {
     driver.cuMemAddressFree(reservation.begin.value, reservation.size.value);
   }

@@ -18,12 +18,15 @@
 #include "runtime/frames.h"
 #include "runtime/histogram.h"
 #include "runtime/mapper.h"
+#include "runtime/mappings.h"
+#include "runtime/memories.h"
 #include "runtime/options.h"
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
 #include "runtime/precopy.h"
 #include "runtime/region_table.h"
 #include "runtime/regions.h"
+#include "runtime/reservations.h"
 #include "runtime/stats.h"
 #include "runtime/status.h"
 
@@ -79,6 +82,10 @@ struct Device {
   AddressSpace space;  // the window that regions are carved from
   PageTable pages;
   Regions regions;
+  // What the application makes of virtual memory itself.
+  Reservations reservations;
+  Memories memories;
+  Mappings mappings;
   Drain drain;
   Copier copier;  // behind the gate
   PageKernels kernels;

@@ -125,7 +125,8 @@ void Flip::choose_evictions(const Plan& plan) {
     move.to = copy.frame;
     move.hash = copy.hash;
     if (!move.has_copy && !find_host_frame(move)) break;
-    if (!device_.move(move.address(), PageState::resident, PageState::leaving)) {
+    if (!device_.frames->ensure_alias(move.from).ok() ||
+        !device_.move(move.address(), PageState::resident, PageState::leaving)) {
       if (Frame* unused = unused_frame(move); unused != nullptr) {
         device_.frames->give_back(unused);
       }
@@ -171,7 +172,7 @@ bool Flip::validate() {
   for (Move& move : evictions_) {
     if (!move.has_copy) continue;
     claims.push_back(&move);
-    chunks.push_back(move.address());
+    chunks.push_back(move.from->alias);
   }
   const bool can_tell = kernels.usable() && claims.size() <= kernels.most();
   if (!claims.empty() && can_tell &&
@@ -220,7 +221,7 @@ bool Flip::copy(Moves& moves) {
   for (const Move& move : moves) {
     if (move.has_copy) continue;
     copies_in_flight_ = true;
-    result = device_.copier.copy(move.to->alias, move.address(), move.region->chunk_size);
+    result = device_.copier.copy(move.to->alias, move.from->alias, move.region->chunk_size);
     if (result != CUDA_SUCCESS) return land(result);
   }
   if (!copies_in_flight_) return true;
@@ -274,7 +275,8 @@ bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageSt
     to.push_back(moves[i].to->handle);
   }
   Region& region = *moves[first].region;
-  switch (device_.mapper->replace(moves[first].address(), from, to, region.chunk_size)) {
+  switch (
+      device_.mapper->replace(moves[first].address(), from, to, region.chunk_size, region.access)) {
     case Mapper::Switched::yes:
       break;
     case Mapper::Switched::restored: {

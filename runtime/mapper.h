@@ -5,6 +5,7 @@
 
 #include <cuda.h>
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,10 @@
 
 namespace vhbm {
 
+// What devices may do; those that are not in the list may do nothing.
+using AccessList = std::vector<CUmemAccessDesc>;
+[[nodiscard]] CUmemAccess_flags access_of(const AccessList& list, CUdevice device);
+
 class Mapper {
  public:
   using Handles = std::span<const CUmemGenericAllocationHandle>;
@@ -22,8 +27,10 @@ class Mapper {
   // Every device of `devices` gets read and write access to whatever is mapped.
   Mapper(const Driver& driver, Stats& stats, std::span<const CUdevice> devices);
 
-  // Maps frames of `size` each, one after the other, over a range that is mapped to nothing.
-  [[nodiscard]] Status map(DeviceAddress base, Handles handles, Bytes size) const;
+  // Maps frames of `size` each, one after the other, over a range that is mapped to nothing, with
+  // the access that is said, else with the mapper's own.
+  [[nodiscard]] Status map(DeviceAddress base, Handles handles, Bytes size,
+                           const std::optional<AccessList>& access = {}) const;
   // `size` covers whole mappings.
   [[nodiscard]] Status unmap(DeviceAddress base, Bytes size) const;
 
@@ -33,14 +40,15 @@ class Mapper {
     broken,    // neither could be mapped: an access there is fatal
   };
   // Replaces what a run is mapped to. No GPU work that could touch the run may be in flight.
-  [[nodiscard]] Switched replace(DeviceAddress base, Handles from, Handles to, Bytes size) const;
+  [[nodiscard]] Switched replace(DeviceAddress base, Handles from, Handles to, Bytes size,
+                                 const std::optional<AccessList>& access = {}) const;
 
  private:
   [[nodiscard]] Status failed(CUresult result, const char* call) const;
 
   const Driver& driver_;
   Stats& stats_;
-  std::vector<CUmemAccessDesc> access_;
+  AccessList access_;
 };
 
 }  // namespace vhbm

@@ -80,19 +80,36 @@ void Regions::publish(Region* region) {
   std::unique_lock lock(mutex_);
   by_base_.emplace(region->view.base, region);
   live_bytes_.fetch_add(region->view.size.value, std::memory_order_relaxed);
+  if (region->memory != nullptr) return;
+  allocated_bytes_.fetch_add(region->view.size.value, std::memory_order_relaxed);
 }
 
 Region* Regions::withdraw_locked(std::map<DeviceAddress, Region*>::iterator found) {
   Region* region = found->second;
   by_base_.erase(found);
   live_bytes_.fetch_sub(region->view.size.value, std::memory_order_relaxed);
+  if (region->memory == nullptr) {
+    allocated_bytes_.fetch_sub(region->view.size.value, std::memory_order_relaxed);
+  }
   return region;
 }
 
 Region* Regions::withdraw(DeviceAddress base) {
   std::unique_lock lock(mutex_);
   const auto found = by_base_.find(base);
-  return found == by_base_.end() ? nullptr : withdraw_locked(found);
+  if (found == by_base_.end() || found->second->memory != nullptr) return nullptr;
+  return withdraw_locked(found);
+}
+
+void Regions::withdraw(const Region& region) {
+  std::unique_lock lock(mutex_);
+  (void)withdraw_locked(by_base_.find(region.view.base));
+}
+
+void Regions::set_access(Region& region, AccessList access) {
+  std::unique_lock lock(mutex_);
+  region.view.memory->access = access_of(access, region.view.device);
+  region.access = std::move(access);
 }
 
 std::vector<Region*> Regions::withdraw_all(CUcontext context) {

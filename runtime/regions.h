@@ -33,8 +33,13 @@ struct CleanCopy {
   Hash hash;
 };
 
+struct Memory;
+
 struct Region {
   RegionView view;
+  Memory* memory = nullptr;  // of the application's own, when it was mapped by the application
+  // Who may do what there, as the application set it; nothing: as the mapper's own list says.
+  std::optional<AccessList> access;
   std::uint32_t index = PageTable::no_region;
   Bytes chunk_size;
   std::vector<Frame*> frames;            // what each chunk is mapped to
@@ -66,9 +71,11 @@ class Regions {
   //   nullptr  there are as many regions as there can be; `region` is left as it was
   [[nodiscard]] Region* add(std::unique_ptr<Region>& region);
   void publish(Region* region);
-  // The region at exactly `base`, which from now on is not found any more; nullptr when there is
-  // none.
+  // The region of cuMemAlloc's at exactly `base`, which from now on is not found any more; nullptr
+  // when there is none.
   [[nodiscard]] Region* withdraw(DeviceAddress base);
+  // As above, of any region that can be found.
+  void withdraw(const Region& region);
   // All of one context, as above.
   [[nodiscard]] std::vector<Region*> withdraw_all(CUcontext context);
   void erase(Region* region);
@@ -79,7 +86,13 @@ class Regions {
   // Those that can be found; they stay alive as long as the pager's lock is held.
   [[nodiscard]] std::vector<Region*> live() const;
   [[nodiscard]] Bytes live_bytes() const { return {live_bytes_.load(std::memory_order_relaxed)}; }
+  // Of these, what the application did not map itself.
+  [[nodiscard]] Bytes allocated_bytes() const {
+    return {allocated_bytes_.load(std::memory_order_relaxed)};
+  }
   [[nodiscard]] std::size_t count() const;
+  // What may be done by its own device in a region that the application mapped itself.
+  void set_access(Region& region, AccessList access);
 
   // Hot. Work in epoch `now` may touch any byte of the region.
   void named(std::uint32_t index, Epoch now) noexcept {
@@ -132,7 +145,7 @@ class Regions {
   std::vector<std::uint32_t> free_indices_;
   std::map<DeviceAddress, Region*> by_base_;
   std::uint64_t next_id_ = 1;
-  std::atomic<std::uint64_t> live_bytes_{0};
+  std::atomic<std::uint64_t> live_bytes_{0}, allocated_bytes_{0};
   Heat* heat_ = nullptr;
 };
 

@@ -15,6 +15,7 @@
 #include "runtime/host_pool.h"
 #include "runtime/log.h"
 #include "runtime/pager.h"
+#include "runtime/virtual_memory.h"
 
 namespace vhbm {
 namespace {
@@ -38,7 +39,8 @@ class Runtime::Impl {
       : device(std::move(started)),
         allocator(*device),
         pager(*device, allocator, gate, decisions),
-        host_pool(*device) {}
+        host_pool(*device),
+        virtual_memory(*device, allocator) {}
 
   [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
 
@@ -47,6 +49,7 @@ class Runtime::Impl {
   Allocator allocator;
   Pager pager;
   HostPool host_pool;
+  VirtualMemory virtual_memory;
   const pid_t owner = getpid();
 };
 
@@ -95,11 +98,16 @@ Status Runtime::free(DeviceAddress base) {
   return impl_->allocator.free(base);
 }
 
+VirtualMemory& Runtime::virtual_memory() const noexcept {
+  return impl_->virtual_memory;
+}
+
 MemoryInfo Runtime::memory_info() const {
   const Device& device = *impl_->device;
   const Frames::Limits& limits = device.frames->limits();
-  return memory_told(device.options, device.total, {limits.hbm, limits.host},
-                     device.regions.live_bytes() + device.frames->native());
+  return memory_told(
+      device.options, device.total, {limits.hbm, limits.host},
+      device.regions.allocated_bytes() + device.memories.bytes() + device.frames->native());
 }
 
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {

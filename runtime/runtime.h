@@ -22,6 +22,8 @@
 
 namespace vhbm {
 
+class VirtualMemory;
+
 class Runtime {
  public:
   // Reserves the window on the current context's device, probes host frames by making one, and
@@ -42,6 +44,9 @@ class Runtime {
   // Waits for the work in flight as cuMemFree does, then gives the region's frames back.
   //   Errc::invalid_value  not the base of a live region
   [[nodiscard]] Status free(DeviceAddress base);
+
+  // The application's own reservations, allocations and mappings.
+  [[nodiscard]] VirtualMemory& virtual_memory() const noexcept;
 
   // What the application is told of this device: see memory_told().
   [[nodiscard]] MemoryInfo memory_info() const;
