@@ -232,7 +232,13 @@ bool Allocator::try_to_take_apart(Region& region) {
       device_.freeze("a freed region's page was on the move");
     }
   }
-  give_back(region.frames);
+  if (region.whole != 0) {
+    device_.stats.add(Stat::gathered_bytes, Bytes{0}.value - size.value);
+    device_.leftovers.put_away({{}, size, region.whole}, *device_.mapper, *device_.frames,
+                               device_.space);
+  } else {
+    give_back(region.frames);
+  }
   device_.regions.erase(&region);
   device_.space.give_back(base, size);
   return true;

@@ -47,14 +47,14 @@ Status Mapper::unmap(DeviceAddress base, Bytes size) const {
   return result == CUDA_SUCCESS ? Status() : failed(result, "cuMemUnmap");
 }
 
-Mapper::Switched Mapper::replace(DeviceAddress base, Handles from, Handles to, Bytes size) const {
-  if (!unmap(base, size * from.size()).ok()) return Switched::restored;
-  if (map(base, to, size).ok()) return Switched::yes;
+Mapper::Switched Mapper::replace(DeviceAddress base, Backing from, Backing to) const {
+  if (!unmap(base, from.size()).ok()) return Switched::restored;
+  if (map(base, to.handles, to.each).ok()) return Switched::yes;
   // A driver that ran short for a moment gets a second chance; both hold the application's bytes.
   constexpr int attempts = 3;
   for (int i = 0; i < attempts; ++i) {
-    if (map(base, from, size).ok()) return Switched::restored;
-    if (map(base, to, size).ok()) return Switched::yes;
+    if (map(base, from.handles, from.each).ok()) return Switched::restored;
+    if (map(base, to.handles, to.each).ok()) return Switched::yes;
   }
   return Switched::broken;
 }
