@@ -168,8 +168,7 @@ void Allocator::publish(Region& region) {
   device_.stats.add(Stat::resident_bytes, region.mapped_size().value);
   device_.account(region, host_mapped);
   device_.regions.publish(&region);
-  device_.stats.set(Stat::regions, device_.regions.count());
-  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  count_regions();
 }
 
 Status Allocator::free(DeviceAddress base) {
@@ -180,8 +179,7 @@ Status Allocator::free(DeviceAddress base) {
     region = device_.regions.withdraw(base);
   }
   if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
-  device_.stats.set(Stat::regions, device_.regions.count());
-  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  count_regions();
   const Drain::State waited = device_.drain.wait();
   std::lock_guard lock(device_.lock);
   if (waited == Drain::State::quiet) {
@@ -205,6 +203,10 @@ void Allocator::free_all(CUcontext context) {
     take_apart(*region);
     return true;
   });
+  count_regions();
+}
+
+void Allocator::count_regions() {
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
 }
@@ -258,7 +260,12 @@ std::vector<Frame*> Allocator::retract(Region& region) {
     }
   }
   std::vector<Frame*> frames = std::move(region.frames);
+  if (region.whole != 0) {
+    device_.stats.add(Stat::gathered_bytes, Bytes{0}.value - size.value);
+    frames.clear();
+  }
   device_.regions.erase(&region);
+  count_regions();
   return frames;
 }
 
@@ -266,8 +273,12 @@ bool Allocator::try_to_take_apart(Region& region) {
   const DeviceAddress base = region.view.base;
   const Bytes size = region.mapped_size();
   if (!device_.mapper->unmap(base, size).ok()) return false;
+  const CUmemGenericAllocationHandle whole = region.whole;
   std::vector<Frame*> frames = retract(region);
   give_back(frames);
+  if (whole != 0) {
+    device_.leftovers.put_away({{}, size, whole}, *device_.mapper, *device_.frames, device_.space);
+  }
   device_.space.give_back(base, size);
   return true;
 }

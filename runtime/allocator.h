@@ -44,6 +44,7 @@ class Allocator {
   // Phases of allocate(), each undone by the next one's failure.
   [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);
   [[nodiscard]] Status map(Region& region);
+  void count_regions();
   void give_back(std::vector<Frame*>& frames);
 
   // What is kept, or on its way, beside the frames that the region is mapped to.

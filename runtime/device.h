@@ -7,6 +7,7 @@
 #include <cuda.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "runtime/driver.h"
 #include "runtime/frames.h"
 #include "runtime/histogram.h"
+#include "runtime/leftovers.h"
 #include "runtime/mapper.h"
 #include "runtime/mappings.h"
 #include "runtime/memories.h"
@@ -66,6 +68,9 @@ struct Device {
   [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
   // Of host-mapped chunks: what was copied to HBM and did not come after all.
   void drop_arrivals() noexcept;
+  // Waits until hbm_limit holds with the native memory that was counted, since the pager makes room
+  // for it. False when it does not in time, or nothing can move.
+  [[nodiscard]] bool make_room(std::chrono::nanoseconds patience);
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
@@ -98,6 +103,12 @@ struct Device {
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
   std::vector<Region*> refused;
+  // Native memory of ours that is not in use any more.
+  Leftovers leftovers;
+  // Chunks that are to be mapped to where their bytes are, before anything else is done to them.
+  std::vector<ChunkId> repairs;
+  // So many threads wait to gather a region: nothing is copied ahead meanwhile.
+  std::atomic<int> gatherings{0};
 
  private:
   Device(const Driver& driver, const Options& options)
@@ -106,7 +117,8 @@ struct Device {
         drain(driver),
         copier(driver),
         kernels(driver),
-        precopy(driver, stats) {}
+        precopy(driver, stats),
+        leftovers(driver) {}
   [[nodiscard]] Status identify();
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();

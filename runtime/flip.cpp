@@ -2,7 +2,6 @@
 #include "runtime/flip.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
@@ -249,14 +248,7 @@ bool Flip::copy(Moves& moves) {
 
 bool Flip::land(CUresult queued) {
   copies_in_flight_ = true;
-  const auto deadline = Gate::Clock::now() + copy_patience;
-  auto pause = std::chrono::microseconds(5);
-  CUresult landed = device_.copier.poll();
-  while (landed == CUDA_ERROR_NOT_READY && Gate::Clock::now() < deadline) {
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::microseconds(100));
-    landed = device_.copier.poll();
-  }
+  const CUresult landed = device_.copier.wait(copy_patience);
   // An error tells nothing of the copies.
   copies_in_flight_ = landed != CUDA_SUCCESS;
   if (queued == CUDA_SUCCESS && landed == CUDA_SUCCESS) return true;
@@ -275,8 +267,8 @@ bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageSt
     to.push_back(moves[i].to->handle);
   }
   Region& region = *moves[first].region;
-  switch (
-      device_.mapper->replace(moves[first].address(), from, to, region.chunk_size, region.access)) {
+  switch (device_.mapper->replace(moves[first].address(), {from, region.chunk_size},
+                                  {to, region.chunk_size}, region.access)) {
     case Mapper::Switched::yes:
       break;
     case Mapper::Switched::restored: {

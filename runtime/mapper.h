@@ -27,6 +27,14 @@ class Mapper {
   // Every device of `devices` gets read and write access to whatever is mapped.
   Mapper(const Driver& driver, Stats& stats, std::span<const CUdevice> devices);
 
+  // What a range is mapped to: one after the other, all of one size.
+  struct Backing {
+    Handles handles;
+    Bytes each;
+
+    [[nodiscard]] Bytes size() const { return each * handles.size(); }
+  };
+
   // Maps frames of `size` each, one after the other, over a range that is mapped to nothing, with
   // the access that is said, else with the mapper's own.
   [[nodiscard]] Status map(DeviceAddress base, Handles handles, Bytes size,
@@ -39,8 +47,9 @@ class Mapper {
     restored,  // a driver call failed; `from` is mapped, its bytes untouched
     broken,    // neither could be mapped: an access there is fatal
   };
-  // Replaces what a run is mapped to. No GPU work that could touch the run may be in flight.
-  [[nodiscard]] Switched replace(DeviceAddress base, Handles from, Handles to, Bytes size,
+  // Replaces what a run is mapped to, by as many bytes. No GPU work that could touch the run may be
+  // in flight.
+  [[nodiscard]] Switched replace(DeviceAddress base, Backing from, Backing to,
                                  const std::optional<AccessList>& access = {}) const;
 
  private:

@@ -1,4 +1,3 @@
-// Fixed memory is rare, so it is found by looking through all.
 #include "runtime/memories.h"
 
 namespace vhbm {
@@ -16,13 +15,6 @@ Memory* Memories::find(CUmemGenericAllocationHandle handle) const {
   const auto found = by_id_.find(handle & most_ids);
   if (found == by_id_.end() || found->second->handles == 0) return nullptr;
   return found->second.get();
-}
-
-Memory* Memories::find_fixed(CUmemGenericAllocationHandle real) const {
-  for (const auto& [id, memory] : by_id_) {
-    if (memory->fixed && memory->real == real) return memory.get();
-  }
-  return nullptr;
 }
 
 void Memories::fix(Memory& memory, CUmemGenericAllocationHandle real) {

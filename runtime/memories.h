@@ -46,8 +46,6 @@ class Memories {
   [[nodiscard]] Memory& add(std::unique_ptr<Memory> memory);
   // What a handle stands for that the application still holds; nullptr when it holds it not.
   [[nodiscard]] Memory* find(CUmemGenericAllocationHandle handle) const;
-  // Fixed memory by the driver's handle.
-  [[nodiscard]] Memory* find_fixed(CUmemGenericAllocationHandle real) const;
   // From now on its bytes are in `real` and counted as native.
   void fix(Memory& memory, CUmemGenericAllocationHandle real);
   void erase(const Memory& memory);

@@ -42,9 +42,10 @@ struct Region {
   std::optional<AccessList> access;
   std::uint32_t index = PageTable::no_region;
   Bytes chunk_size;
-  std::vector<Frame*> frames;            // what each chunk is mapped to
-  std::vector<CleanCopy> copies;         // of each chunk, if it has one
-  std::uint64_t written_when_quiet = 0;  // Regions::written() when no work was in flight last
+  std::vector<Frame*> frames;  // what each chunk is mapped to; nullptr each when `whole`
+  CUmemGenericAllocationHandle whole = 0;  // when gathered: the one allocation behind all of it
+  std::vector<CleanCopy> copies;           // of each chunk, if it has one
+  std::uint64_t written_when_quiet = 0;    // Regions::written() when no work was in flight last
   TagGuess tag;
   bool held = false;  // what is in HBM stays there
   // For the tag: rounds of the pager, and what the hashes of leaving chunks told.

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
-#include <thread>
 
 #include "runtime/allocator.h"
 #include "runtime/context_scope.h"
 #include "runtime/device.h"
+#include "runtime/gathering.h"
 #include "runtime/host_pool.h"
 #include "runtime/log.h"
 #include "runtime/pager.h"
@@ -40,7 +40,8 @@ class Runtime::Impl {
         allocator(*device),
         pager(*device, allocator, gate, decisions),
         host_pool(*device),
-        virtual_memory(*device, allocator) {}
+        gathering(*device, gate),
+        virtual_memory(*device, allocator, gathering) {}
 
   [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
 
@@ -49,6 +50,7 @@ class Runtime::Impl {
   Allocator allocator;
   Pager pager;
   HostPool host_pool;
+  Gathering gathering;
   VirtualMemory virtual_memory;
   const pid_t owner = getpid();
 };
@@ -105,30 +107,35 @@ VirtualMemory& Runtime::virtual_memory() const noexcept {
 MemoryInfo Runtime::memory_info() const {
   const Device& device = *impl_->device;
   const Frames::Limits& limits = device.frames->limits();
-  return memory_told(
-      device.options, device.total, {limits.hbm, limits.host},
-      device.regions.allocated_bytes() + device.memories.bytes() + device.frames->native());
+  // Which are counted as regions already.
+  const Bytes gathered{device.stats.get(Stat::gathered_bytes)};
+  return memory_told(device.options, device.total, {limits.hbm, limits.host},
+                     device.regions.allocated_bytes() + device.memories.bytes() +
+                         saturating_minus(device.frames->native(), gathered));
 }
 
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {
   return owns(address) ? impl_->device->regions.find(address) : std::nullopt;
 }
 
+Status Runtime::gather(DeviceAddress inside) {
+  return gather(inside, Gathering::shareable(*impl_->device));
+}
+
+Status Runtime::gather(DeviceAddress inside, const CUmemAllocationProp& properties) {
+  try {
+    return impl_->gathering.gather(inside, properties);
+  } catch (const std::bad_alloc&) {
+    return {Errc::out_of_memory, "no memory to gather a region with"};
+  }
+}
+
 void Runtime::native_allocated(Bytes size) {
   Device& device = *impl_->device;
   device.frames->native_allocated(size);
-  const auto deadline = std::chrono::steady_clock::now() + native_patience;
-  while (device.frames->over_limit()) {
-    {
-      std::lock_guard lock(device.lock);
-      device.frames->trim();
-      if (!device.frames->over_limit() || device.frozen() || device.drain.capturing()) return;
-    }
-    // Pooled frames were not enough: the pager has to evict. What it cannot do in time, because the
-    // GPU never gets quiet, must not hold the application up: the driver then decides.
-    if (std::chrono::steady_clock::now() >= deadline) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  // What the pager cannot do in time, because the GPU never gets quiet, must not hold the
+  // application up: the driver then decides.
+  if (!device.make_room(native_patience)) device.frames->publish();
 }
 
 void Runtime::native_freed(Bytes size) {

@@ -54,6 +54,12 @@ class Runtime {
   // The live region that contains `address`.
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress address) const;
 
+  // Puts one native allocation, which can be shared, behind all of the region that contains
+  // `inside`; it stays in HBM for good. Waits for the GPU to get quiet, a few seconds at most.
+  // Requires that this thread holds no pass of the gate. Failures as Gathering::gather's.
+  [[nodiscard]] Status gather(DeviceAddress inside);
+  [[nodiscard]] Status gather(DeviceAddress inside, const CUmemAllocationProp& properties);
+
   // Device memory that the driver gives out beside the runtime counts against hbm_limit.
   void native_allocated(Bytes size);
   void native_freed(Bytes size);

@@ -43,9 +43,10 @@ AccessList with(AccessList list, std::span<const CUmemAccessDesc> set) {
 
 }  // namespace
 
-VirtualMemory::VirtualMemory(Device& device, Allocator& allocator)
+VirtualMemory::VirtualMemory(Device& device, Allocator& allocator, Gathering& gathering)
     : device_(device),
       allocator_(allocator),
+      gathering_(gathering),
       exports_(
           has_attribute(device, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED)),
       reaches_rdma_(
@@ -105,6 +106,7 @@ Result<VirtualMemory::Handle> VirtualMemory::create(Bytes size,
 }
 
 Status VirtualMemory::release(Handle handle) {
+  std::lock_guard calls(calls_);
   std::lock_guard lock(device_.lock);
   Memory* memory = device_.memories.find(handle);
   if (memory == nullptr) return not_held();
@@ -146,6 +148,7 @@ Status VirtualMemory::map(AddressRange range, Bytes offset, Handle handle,
                           unsigned long long flags) {
   const Status invalid(Errc::invalid_value, "no such mapping can be");
   const RelaxedCapture relaxed(device_.driver);
+  std::lock_guard calls(calls_);
   for (;;) {
     {
       std::lock_guard lock(device_.lock);
@@ -165,7 +168,7 @@ Status VirtualMemory::map(AddressRange range, Bytes offset, Handle handle,
       }
       if (may_be_region(*memory, range)) return map_region(*memory, range);
     }
-    if (const auto fixed = real(handle); !fixed.ok()) return fixed.status();
+    if (const auto fixed = make_real(handle); !fixed.ok()) return fixed.status();
   }
 }
 
@@ -219,6 +222,7 @@ Status VirtualMemory::map_real(AddressRange range, Bytes offset, Handle handle, 
 }
 
 Status VirtualMemory::unmap(AddressRange range) {
+  std::lock_guard calls(calls_);
   const RelaxedCapture relaxed(device_.driver);
   std::lock_guard lock(device_.lock);
   if (reaches_window(range) && !device_.mappings.whole(range)) return not_whole();
@@ -244,6 +248,7 @@ void VirtualMemory::forget_mapping(const Mapping& mapping) {
 }
 
 Status VirtualMemory::set_access(AddressRange range, std::span<const CUmemAccessDesc> list) {
+  std::lock_guard calls(calls_);
   const RelaxedCapture relaxed(device_.driver);
   std::lock_guard lock(device_.lock);
   const auto whole = device_.mappings.whole(range);
@@ -278,6 +283,7 @@ Status VirtualMemory::access(DeviceAddress inside, const CUmemLocation* location
 }
 
 Result<VirtualMemory::Handle> VirtualMemory::retain(DeviceAddress inside) {
+  std::lock_guard calls(calls_);
   std::lock_guard lock(device_.lock);
   const auto mapping = device_.mappings.find(inside);
   if (!mapping) return not_mapped();
@@ -299,29 +305,88 @@ Result<VirtualMemory::Handle> VirtualMemory::retain(DeviceAddress inside) {
 }
 
 Result<VirtualMemory::Handle> VirtualMemory::real(Handle handle) {
+  std::lock_guard calls(calls_);
+  return make_real(handle);
+}
+
+Result<VirtualMemory::Handle> VirtualMemory::make_real(Handle handle) {
+  if (!is_handle(handle)) return handle;
+  Memory* memory = nullptr;
+  {
+    std::lock_guard lock(device_.lock);
+    memory = device_.memories.find(handle);
+    if (memory == nullptr) return not_held();
+    if (memory->fixed) return memory->real;
+  }
+  Status status = memory->region != nullptr ? gather_mapped(*memory) : gather_unmapped(*memory);
+  if (!status.ok()) return status;
+  return memory->real;
+}
+
+Status VirtualMemory::gather_mapped(Memory& memory) {
+  Region& region = *memory.region;
+  Status status = gathering_.gather(region.view.base, memory.properties);
+  if (!status.ok()) return status;
   std::lock_guard lock(device_.lock);
-  Memory* memory = device_.memories.find(handle);
-  if (memory == nullptr) return is_handle(handle) ? Result<Handle>(not_held()) : handle;
-  if (memory->fixed) return memory->real;
-  return Status(Errc::unsupported, "frames have no handle");
+  device_.memories.fix(memory, region.whole);
+  device_.regions.withdraw(region);
+  (void)allocator_.retract(region);
+  memory.region = nullptr;
+  memory.mappings = 1;
+  count_fixed(memory.size.value);
+  return {};
+}
+
+Status VirtualMemory::gather_unmapped(Memory& memory) {
+  const auto made = gathering_.gather(memory.frames, memory.properties);
+  if (!made.ok()) return made.status();
+  std::lock_guard lock(device_.lock);
+  device_.memories.fix(memory, *made);
+  give_back(memory.frames);
+  count_fixed(memory.size.value);
+  return {};
 }
 
 Status VirtualMemory::fix(AddressRange range) {
-  (void)range;
-  return Status(Errc::unsupported, "frames have no handle");
+  std::lock_guard calls(calls_);
+  const DeviceAddress end = range.base + range.size;
+  for (DeviceAddress next = range.base; next < end;) {
+    std::optional<Mapping> mapping;
+    {
+      std::lock_guard lock(device_.lock);
+      mapping = device_.mappings.find(next);
+    }
+    if (!mapping) return not_mapped();
+    next = mapping->range.base + mapping->range.size;
+    if (mapping->region() == nullptr) continue;
+    Memory& memory = *mapping->memory;
+    if (Status status = gather_mapped(memory); !status.ok()) return status;
+    if (memory.handles == 0) {
+      // The mapping keeps it.
+      if (device_.driver.cuMemRelease(memory.real) == CUDA_SUCCESS) memory.real = 0;
+    }
+  }
+  return {};
+}
+
+void VirtualMemory::count_fixed(std::uint64_t added) {
+  device_.stats.add(Stat::fixed_bytes, added);
 }
 
 void VirtualMemory::end_if_unused(Memory& memory) {
   if (!memory.unused()) return;
   give_back(memory.frames);
-  if (memory.fixed) device_.frames->native_freed(memory.size);
+  if (memory.fixed) {
+    device_.frames->native_freed(memory.size);
+    count_fixed(Bytes{0}.value - memory.size.value);
+  }
   device_.memories.erase(memory);
 }
 
 void VirtualMemory::give_back(std::vector<Frame*>& frames) {
   for (Frame* frame : frames) {
     // Copies that were given up, or are on their way, may still read it.
-    if (!device_.quarantine.empty()) {
+    if (!device_.quarantine.empty() || !device_.leftovers.empty()) {
       device_.quarantine.push_back(frame);
     } else {
       device_.precopy.give_back(frame, *device_.frames);

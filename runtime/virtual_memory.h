@@ -3,7 +3,8 @@
 // frames cannot do (a second mapping of one allocation, a handle for others) is done with one real
 // handle instead, which takes the frames' place for good: the memory is fixed then.
 // Invariant: whatever a call answers, the application sees what the driver would show it. Locking:
-// takes the device's lock; never waits for GPU work of the application, except to fix memory.
+// one of its own, under which memory is fixed, and the device's lock inside it; never waits for GPU
+// work of the application, except to fix memory.
 #pragma once
 
 #include <cuda.h>
@@ -14,6 +15,7 @@
 
 #include "runtime/allocator.h"
 #include "runtime/device.h"
+#include "runtime/gathering.h"
 #include "runtime/status.h"
 
 namespace vhbm {
@@ -22,7 +24,7 @@ class VirtualMemory {
  public:
   using Handle = CUmemGenericAllocationHandle;
 
-  VirtualMemory(Device& device, Allocator& allocator);
+  VirtualMemory(Device& device, Allocator& allocator, Gathering& gathering);
 
   // Addresses from the window, at the hint if that is free there.
   //   Errc::unsupported, Errc::out_of_memory  the driver is to be asked instead
@@ -70,13 +72,18 @@ class VirtualMemory {
   [[nodiscard]] Status fix(AddressRange range);
 
  private:
+  // As real(). The caller holds `calls_`.
+  [[nodiscard]] Result<Handle> make_real(Handle handle);
+  [[nodiscard]] Status gather_mapped(Memory& memory);
+  [[nodiscard]] Status gather_unmapped(Memory& memory);
   [[nodiscard]] bool in_window(DeviceAddress address) const;
   [[nodiscard]] bool reaches_window(AddressRange range) const;
-  // The caller of all of these holds the device's lock.
+  // The caller of all of these holds the device's lock as well.
   [[nodiscard]] bool may_be_region(const Memory& memory, AddressRange range) const;
   [[nodiscard]] Status map_region(Memory& memory, AddressRange range);
   [[nodiscard]] Status map_real(AddressRange range, Bytes offset, Handle handle, Memory* memory,
                                 unsigned long long flags);
+  void count_fixed(std::uint64_t added);
   void forget_mapping(const Mapping& mapping);
   // Of memory that neither a handle nor a mapping refers to.
   void end_if_unused(Memory& memory);
@@ -84,7 +91,10 @@ class VirtualMemory {
 
   Device& device_;
   Allocator& allocator_;
+  Gathering& gathering_;
   const bool exports_, reaches_rdma_;
+  // One call after the other, also while one of them fixes memory.
+  std::mutex calls_;
 };
 
 }  // namespace vhbm
