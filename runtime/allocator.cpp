@@ -68,7 +68,8 @@ Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
 }
 
 bool Allocator::more_soon() const {
-  return device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty();
+  return device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty() ||
+         device_.frames->others_may_yield();
 }
 
 void Allocator::apply_rules(Region& region) {

@@ -39,7 +39,8 @@ class Allocator {
   // What `attempt(&again)` makes; again and again while it says so, for a moment.
   template <typename Attempt>
   [[nodiscard]] auto patiently(Attempt&& attempt);
-  // Copies that are under way hold host frames for a moment only.
+  // Copies that are under way hold host frames for a moment only, and so does another device's
+  // lock.
   [[nodiscard]] bool more_soon() const;
   // Phases of allocate(), each undone by the next one's failure.
   [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);

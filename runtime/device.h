@@ -26,6 +26,7 @@
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
 #include "runtime/precopy.h"
+#include "runtime/process.h"
 #include "runtime/region_table.h"
 #include "runtime/regions.h"
 #include "runtime/reservations.h"
@@ -38,7 +39,8 @@ struct Device {
   // On the current context's device.
   //   Errc::unsupported  no virtual memory management, or no host frames
   [[nodiscard]] static Result<std::unique_ptr<Device>> start(const Driver& driver,
-                                                             const Options& options);
+                                                             const Options& options,
+                                                             Process& process);
   ~Device();
 
   // Nothing moves any more: mappings stay as they are and keep their answers.
@@ -79,7 +81,6 @@ struct Device {
   Stats stats;
   RegionTable region_table;
   Histogram stalls;  // of the gate, in nanoseconds
-  ShardedCounter launches;
   CUdevice ordinal = 0;
   Bytes total;  // of the device
   std::unique_ptr<Mapper> mapper;
@@ -89,10 +90,12 @@ struct Device {
   Regions regions;
   // What the application makes of virtual memory itself.
   Reservations reservations;
-  Memories memories;
+  std::unique_ptr<Memories> memories;
   Mappings mappings;
-  Drain drain;
-  Copier copier;  // behind the gate
+  Process& process;
+  const bool is_first;  // of the process's: tells what is counted for all of them
+  Drain& drain;         // the process's
+  Copier copier;        // behind the gate
   PageKernels kernels;
   Precopy precopy;
   std::atomic<Epoch> now{1};
@@ -111,10 +114,12 @@ struct Device {
   std::atomic<int> gatherings{0};
 
  private:
-  Device(const Driver& driver, const Options& options)
+  Device(const Driver& driver, const Options& options, Process& process)
       : driver(driver),
         options(options),
-        drain(driver),
+        process(process),
+        is_first(!process.has_devices.exchange(true)),
+        drain(process.drain),
         copier(driver),
         kernels(driver),
         precopy(driver, stats),
@@ -126,12 +131,9 @@ struct Device {
   // The frame of that tier whose copy is missed least, or nullptr.
   [[nodiscard]] Frame* reclaim_copy(Tier tier);
 
-  struct Reservation {
-    DeviceAddress begin;
-    Bytes size;
-  };
-  [[nodiscard]] Result<Reservation> reserve(Bytes size, Bytes least);
-  std::vector<Reservation> reservations_;
+  // The first of the contexts that are on this device, or nullptr.
+  [[nodiscard]] CUcontext context_here() const;
+  Reservation aliases_{};
   int gpu_failures_ = 0;  // in a row
 };
 

@@ -18,14 +18,22 @@ namespace vhbm {
 
 // What devices may do; those that are not in the list may do nothing.
 using AccessList = std::vector<CUmemAccessDesc>;
-[[nodiscard]] CUmemAccess_flags access_of(const AccessList& list, CUdevice device);
+[[nodiscard]] CUmemAccess_flags allowed_to(CUdevice device, const AccessList& list);
 
 class Mapper {
  public:
   using Handles = std::span<const CUmemGenericAllocationHandle>;
 
-  // Every device of `devices` gets read and write access to whatever is mapped.
-  Mapper(const Driver& driver, Stats& stats, std::span<const CUdevice> devices);
+  // `device` gets read and write access to whatever is mapped.
+  Mapper(const Driver& driver, Stats& stats, CUdevice device);
+
+  // From now on these get it too, in the place of those that were set before. What is mapped
+  // already stays as it is: see allow().
+  void set_peers(std::span<const CUdevice> peers);
+  [[nodiscard]] std::span<const CUdevice> peers() const { return peers_; }
+  // What one device may do in a range that is mapped, all of it.
+  [[nodiscard]] Status allow(DeviceAddress base, Bytes size, CUdevice device,
+                             CUmemAccess_flags flags) const;
 
   // What a range is mapped to: one after the other, all of one size.
   struct Backing {
@@ -57,7 +65,8 @@ class Mapper {
 
   const Driver& driver_;
   Stats& stats_;
-  AccessList access_;
+  std::vector<CUdevice> peers_;
+  AccessList access_;  // the device's own first, then its peers'
 };
 
 }  // namespace vhbm

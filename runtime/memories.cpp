@@ -3,7 +3,7 @@
 namespace vhbm {
 
 Memory& Memories::add(std::unique_ptr<Memory> memory) {
-  memory->id = {next_id_++};
+  memory->id = {++next_id_};
   Memory& added = *memory;
   by_id_.emplace(added.id.value, std::move(memory));
   bytes_.fetch_add(added.size.value, std::memory_order_relaxed);
@@ -12,7 +12,7 @@ Memory& Memories::add(std::unique_ptr<Memory> memory) {
 
 Memory* Memories::find(CUmemGenericAllocationHandle handle) const {
   if (!is_handle(handle)) return nullptr;
-  const auto found = by_id_.find(handle & most_ids);
+  const auto found = by_id_.find(handle & id_mask);
   if (found == by_id_.end() || found->second->handles == 0) return nullptr;
   return found->second.get();
 }

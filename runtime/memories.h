@@ -34,13 +34,19 @@ struct Memory {
 
 class Memories {
  public:
+  // Of one device.
+  explicit Memories(CUdevice device) : next_id_(static_cast<std::uint64_t>(device) << device_bit) {}
+
   // The application's handle: not a value that a driver's handle has, neither a pointer nor a small
-  // number, and never given out twice.
+  // number, and never given out twice in a process.
   [[nodiscard]] static constexpr CUmemGenericAllocationHandle handle_of(MemoryId id) {
     return mark | id.value;
   }
   [[nodiscard]] static constexpr bool is_handle(CUmemGenericAllocationHandle handle) {
-    return (handle & ~most_ids) == mark;
+    return (handle & ~id_mask) == mark;
+  }
+  [[nodiscard]] static constexpr CUdevice device_of(CUmemGenericAllocationHandle handle) {
+    return static_cast<CUdevice>((handle & id_mask) >> device_bit);
   }
 
   [[nodiscard]] Memory& add(std::unique_ptr<Memory> memory);
@@ -54,12 +60,13 @@ class Memories {
   [[nodiscard]] Bytes bytes() const { return {bytes_.load(std::memory_order_relaxed)}; }
 
  private:
-  // Its upper bits are those of no address that a process has.
-  static constexpr std::uint64_t mark = 0x7648'4200'0000'0000;
-  static constexpr std::uint64_t most_ids = 0xff'ffff'ffff;
+  // The upper bits are those of no address that a process has.
+  static constexpr std::uint64_t mark = 0x7648'0000'0000'0000;
+  static constexpr std::uint64_t id_mask = 0xffff'ffff'ffff;
+  static constexpr unsigned device_bit = 40;
 
   std::unordered_map<std::uint64_t, std::unique_ptr<Memory>> by_id_;
-  std::uint64_t next_id_ = 1;
+  std::uint64_t next_id_;
   std::atomic<std::uint64_t> bytes_{0};
 };
 

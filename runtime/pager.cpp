@@ -55,7 +55,8 @@ bool Pager::resting() const {
 }
 
 void Pager::publish() noexcept {
-  device_.stats.set(Stat::launches, device_.launches.sum());
+  if (!device_.is_first) return;
+  device_.stats.set(Stat::launches, device_.process.launches.sum());
   device_.stats.set(Stat::gate_waits, gate_.waits());
   device_.stats.set(Stat::gate_wait_ns, static_cast<std::uint64_t>(gate_.waited().count()));
 }

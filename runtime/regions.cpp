@@ -108,7 +108,7 @@ void Regions::withdraw(const Region& region) {
 
 void Regions::set_access(Region& region, AccessList access) {
   std::unique_lock lock(mutex_);
-  region.view.memory->access = access_of(access, region.view.device);
+  region.view.memory->access = allowed_to(region.view.device, access);
   region.access = std::move(access);
 }
 

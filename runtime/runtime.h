@@ -1,5 +1,5 @@
-// The pager of one process on one device, as the hooks see it: backs allocations, keeps each at one
-// address for life, and moves the pages behind them between HBM and host frames.
+// The pager of one process, as the hooks see it: backs allocations on each device that it pages,
+// keeps each at one address for life, and moves the pages behind them between HBM and host frames.
 // Invariant: between calls, every byte of every live region is mapped and holds the application's
 // bytes. Locking: all functions may be called from any thread; those marked hot take no lock and
 // allocate nothing.
@@ -26,9 +26,7 @@ class VirtualMemory;
 
 class Runtime {
  public:
-  // Reserves the window on the current context's device, probes host frames by making one, and
-  // starts the pager's thread, which moves what `decisions` choose. Requires
-  // a current context and `driver` outliving the runtime.
+  // As add_device(), for the first one. Requires `driver` outliving the runtime.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
   [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(const Driver& driver,
                                                               const Options& options,
@@ -36,7 +34,15 @@ class Runtime {
   // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 
-  // A region of at least `size` bytes, every byte backed: by free HBM frames, else by host frames.
+  // Reserves addresses on the current context's device, probes host frames by making one, and
+  // starts the pager's thread there, which moves what the decisions choose. Harmless when that has
+  // happened. Each device has limits of its own for HBM; host_limit is for all together.
+  //   Errc::unsupported  as above
+  [[nodiscard]] Status add_device();
+  [[nodiscard]] bool pages(CUdevice device) const noexcept;
+
+  // A region of at least `size` bytes on the current context's device, every byte backed: by free
+  // HBM frames, else by host frames.
   //   Errc::out_of_memory  both limits are reached; the application gets CUDA_ERROR_OUT_OF_MEMORY
   //   Errc::too_small      below the paging threshold: allocate it natively
   [[nodiscard]] Result<DeviceAddress> allocate(Bytes size);
@@ -45,11 +51,17 @@ class Runtime {
   //   Errc::invalid_value  not the base of a live region
   [[nodiscard]] Status free(DeviceAddress base);
 
-  // The application's own reservations, allocations and mappings.
-  [[nodiscard]] VirtualMemory& virtual_memory() const noexcept;
+  // The application's own reservations, allocations and mappings, device by device: those of a
+  // device; those that a call about a range concerns, nullptr where it concerns none.
+  [[nodiscard]] VirtualMemory* virtual_memory_on(CUdevice device) const noexcept;
+  [[nodiscard]] VirtualMemory* virtual_memory_at(AddressRange range) const noexcept;
+  // What the application reserved around an address in the window.
+  [[nodiscard]] std::optional<AddressRange> reservation(DeviceAddress inside) const;
 
-  // What the application is told of this device: see memory_told().
-  [[nodiscard]] MemoryInfo memory_info() const;
+  // What the application is told of a device that is paged: see memory_told().
+  [[nodiscard]] MemoryInfo memory_info(CUdevice device) const;
+  // The current context's; -1 without one.
+  [[nodiscard]] CUdevice current_device() const noexcept;
 
   // The live region that contains `address`.
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress address) const;
@@ -60,11 +72,13 @@ class Runtime {
   [[nodiscard]] Status gather(DeviceAddress inside);
   [[nodiscard]] Status gather(DeviceAddress inside, const CUmemAllocationProp& properties);
 
-  // Device memory that the driver gives out beside the runtime counts against hbm_limit.
+  // Device memory that the driver gives out on the current device beside the runtime, or gets back
+  // on a device, counts against hbm_limit.
   void native_allocated(Bytes size);
-  void native_freed(Bytes size);
+  void native_freed(CUdevice device, Bytes size);
 
-  // The driver gave out device memory whose size it alone knows, and which only it frees.
+  // The driver gave out memory of the current device whose size it alone knows, and which only it
+  // frees.
   void passed_through() noexcept;
 
   // What a drain has to wait for, and what forbids one. A context or stream is announced after the
@@ -76,6 +90,11 @@ class Runtime {
   void stream_destroyed(CUstream stream);
   void capture_began();
   void capture_ended();
+
+  // Kernels of exactly these other devices reach a paged device's memory from now on, as the driver
+  // was told to let them.
+  //   Errc::driver_error, Errc::out_of_memory  a region could not be opened; all is as before
+  [[nodiscard]] Status set_peers(CUdevice device, std::span<const CUdevice> peers);
 
   // Hot.
   [[nodiscard]] const Window& window() const noexcept { return window_; }
@@ -109,6 +128,7 @@ class Runtime {
   void stop() noexcept;
 
  private:
+  static constexpr std::size_t most_devices = 64;
   class Impl;
   Runtime();
 

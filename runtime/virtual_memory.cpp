@@ -71,6 +71,10 @@ Result<DeviceAddress> VirtualMemory::reserve(Bytes size, Bytes alignment, Device
 }
 
 Status VirtualMemory::free(AddressRange range) {
+  if (!reaches_window(range)) {
+    return answer(device_.driver.cuMemAddressFree(range.base.value, range.size.value),
+                  "cuMemAddressFree");
+  }
   std::lock_guard lock(device_.lock);
   if (device_.mappings.any_in(range) || !device_.reservations.remove(range)) {
     return {Errc::invalid_value, "not a whole reservation without mappings"};
@@ -102,13 +106,13 @@ Result<VirtualMemory::Handle> VirtualMemory::create(Bytes size,
   memory->size = size;
   memory->frames = std::move(*frames);
   std::lock_guard lock(device_.lock);
-  return Memories::handle_of(device_.memories.add(std::move(memory)).id);
+  return Memories::handle_of(device_.memories->add(std::move(memory)).id);
 }
 
 Status VirtualMemory::release(Handle handle) {
   std::lock_guard calls(calls_);
   std::lock_guard lock(device_.lock);
-  Memory* memory = device_.memories.find(handle);
+  Memory* memory = device_.memories->find(handle);
   if (memory == nullptr) return not_held();
   if (--memory->handles != 0) return {};
   if (memory->fixed) {
@@ -124,7 +128,7 @@ Status VirtualMemory::release(Handle handle) {
 
 Result<CUmemAllocationProp> VirtualMemory::properties(Handle handle) const {
   std::lock_guard lock(device_.lock);
-  const Memory* memory = device_.memories.find(handle);
+  const Memory* memory = device_.memories->find(handle);
   if (memory == nullptr) return not_held();
   return memory->properties;
 }
@@ -157,7 +161,7 @@ Status VirtualMemory::map(AddressRange range, Bytes offset, Handle handle,
         if (!reservation || !reservation->contains(range)) return invalid;
       }
       if (range.size.value == 0 || device_.mappings.any_in(range)) return invalid;
-      Memory* memory = device_.memories.find(handle);
+      Memory* memory = device_.memories->find(handle);
       if (memory == nullptr && is_handle(handle)) return not_held();
       if (memory == nullptr || memory->fixed) {
         return map_real(range, offset, handle, memory, flags);
@@ -221,15 +225,20 @@ Status VirtualMemory::map_real(AddressRange range, Bytes offset, Handle handle, 
   return answer(result, "cuMemMap");
 }
 
+std::optional<std::vector<Mapping>> VirtualMemory::mappings_of(AddressRange range) const {
+  if (reaches_window(range)) return device_.mappings.whole(range);
+  return device_.mappings.within(range);
+}
+
 Status VirtualMemory::unmap(AddressRange range) {
   std::lock_guard calls(calls_);
   const RelaxedCapture relaxed(device_.driver);
   std::lock_guard lock(device_.lock);
-  if (reaches_window(range) && !device_.mappings.whole(range)) return not_whole();
-  const auto mappings = device_.mappings.within(range);
+  const auto mappings = mappings_of(range);
+  if (!mappings) return not_whole();
   const CUresult result = device_.driver.cuMemUnmap(range.base.value, range.size.value);
   if (result != CUDA_SUCCESS) return Status::driver(result, "cuMemUnmap");
-  for (const Mapping& mapping : mappings) forget_mapping(mapping);
+  for (const Mapping& mapping : *mappings) forget_mapping(mapping);
   return {};
 }
 
@@ -251,12 +260,12 @@ Status VirtualMemory::set_access(AddressRange range, std::span<const CUmemAccess
   std::lock_guard calls(calls_);
   const RelaxedCapture relaxed(device_.driver);
   std::lock_guard lock(device_.lock);
-  const auto whole = device_.mappings.whole(range);
-  if (!whole) return not_whole();
+  const auto mappings = mappings_of(range);
+  if (!mappings) return not_whole();
   const bool for_host = std::any_of(list.begin(), list.end(), [](const CUmemAccessDesc& one) {
     return one.location.type != CU_MEM_LOCATION_TYPE_DEVICE;
   });
-  for (const Mapping& mapping : *whole) {
+  for (const Mapping& mapping : *mappings) {
     // The driver would allow it where the frames happen to be the host's.
     if (for_host && mapping.region() != nullptr) {
       return {Errc::invalid_value, "device memory is not for the host"};
@@ -265,7 +274,7 @@ Status VirtualMemory::set_access(AddressRange range, std::span<const CUmemAccess
   const CUresult result =
       device_.driver.cuMemSetAccess(range.base.value, range.size.value, list.data(), list.size());
   if (result != CUDA_SUCCESS) return Status::driver(result, "cuMemSetAccess");
-  for (const Mapping& mapping : *whole) {
+  for (const Mapping& mapping : *mappings) {
     Region* region = mapping.region();
     if (region != nullptr) device_.regions.set_access(*region, with(*region->access, list));
   }
@@ -275,7 +284,7 @@ Status VirtualMemory::set_access(AddressRange range, std::span<const CUmemAccess
 Status VirtualMemory::access(DeviceAddress inside, const CUmemLocation* location,
                              unsigned long long* flags) const {
   std::lock_guard lock(device_.lock);
-  if (!device_.mappings.find(inside)) return not_mapped();
+  if (in_window(inside) && !device_.mappings.find(inside)) return not_mapped();
   if (device_.driver.cuMemGetAccess == nullptr) {
     return Status::driver(CUDA_ERROR_NOT_SUPPORTED, "cuMemGetAccess");
   }
@@ -314,7 +323,7 @@ Result<VirtualMemory::Handle> VirtualMemory::make_real(Handle handle) {
   Memory* memory = nullptr;
   {
     std::lock_guard lock(device_.lock);
-    memory = device_.memories.find(handle);
+    memory = device_.memories->find(handle);
     if (memory == nullptr) return not_held();
     if (memory->fixed) return memory->real;
   }
@@ -328,7 +337,7 @@ Status VirtualMemory::gather_mapped(Memory& memory) {
   Status status = gathering_.gather(region.view.base, memory.properties);
   if (!status.ok()) return status;
   std::lock_guard lock(device_.lock);
-  device_.memories.fix(memory, region.whole);
+  device_.memories->fix(memory, region.whole);
   device_.regions.withdraw(region);
   (void)allocator_.retract(region);
   memory.region = nullptr;
@@ -341,7 +350,7 @@ Status VirtualMemory::gather_unmapped(Memory& memory) {
   const auto made = gathering_.gather(memory.frames, memory.properties);
   if (!made.ok()) return made.status();
   std::lock_guard lock(device_.lock);
-  device_.memories.fix(memory, *made);
+  device_.memories->fix(memory, *made);
   give_back(memory.frames);
   count_fixed(memory.size.value);
   return {};
@@ -380,7 +389,7 @@ void VirtualMemory::end_if_unused(Memory& memory) {
     device_.frames->native_freed(memory.size);
     count_fixed(Bytes{0}.value - memory.size.value);
   }
-  device_.memories.erase(memory);
+  device_.memories->erase(memory);
 }
 
 void VirtualMemory::give_back(std::vector<Frame*>& frames) {

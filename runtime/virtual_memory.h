@@ -26,12 +26,12 @@ class VirtualMemory {
 
   VirtualMemory(Device& device, Allocator& allocator, Gathering& gathering);
 
-  // Addresses from the window, at the hint if that is free there.
+  // Addresses from the device's part of the window, at the hint if that is free there.
   //   Errc::unsupported, Errc::out_of_memory  the driver is to be asked instead
   [[nodiscard]] Result<DeviceAddress> reserve(Bytes size, Bytes alignment, DeviceAddress hint);
   //   Errc::invalid_value  not a whole reservation of the window's, or something is mapped there
   [[nodiscard]] Status free(AddressRange range);
-  // The reservation of the window's that contains an address. Takes no lock that a flip holds.
+  // The reservation in the window that contains an address. Takes no lock that a flip holds.
   [[nodiscard]] std::optional<AddressRange> reservation(DeviceAddress inside) const {
     return device_.reservations.find(inside);
   }
@@ -84,6 +84,8 @@ class VirtualMemory {
   [[nodiscard]] Status map_real(AddressRange range, Bytes offset, Handle handle, Memory* memory,
                                 unsigned long long flags);
   void count_fixed(std::uint64_t added);
+  // What a call about the range concerns; nothing when it cuts a mapping of the window's.
+  [[nodiscard]] std::optional<std::vector<Mapping>> mappings_of(AddressRange range) const;
   void forget_mapping(const Mapping& mapping);
   // Of memory that neither a handle nor a mapping refers to.
   void end_if_unused(Memory& memory);

@@ -35,7 +35,7 @@ CUresult natively(const HookScope& scope, Runtime* runtime, const CUdeviceptr* o
     (void)scope.linkage().ask.cuCtxGetCurrent(&context);
     Session::get().native_allocated(context, *out, size);
   } else {
-    runtime->native_freed(size);
+    runtime->native_freed(runtime->current_device(), size);
   }
   return result;
 }

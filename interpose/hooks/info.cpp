@@ -3,7 +3,6 @@
 #include "interpose/hook_scope.h"
 #include "interpose/region_attributes.h"
 #include "interpose/told_memory.h"
-#include "runtime/virtual_memory.h"
 
 namespace vhbm::interpose {
 namespace {
@@ -23,7 +22,7 @@ Asked look_up(const HookScope& scope, CUdeviceptr address) {
   const Runtime* const runtime = scope.runtime();
   if (runtime == nullptr || !runtime->owns({address})) return {std::nullopt, address};
   if (auto region = runtime->find({address})) return {region, nobodys};
-  const auto reservation = runtime->virtual_memory().reservation({address});
+  const auto reservation = runtime->reservation({address});
   return {std::nullopt, reservation ? address : nobodys, reservation};
 }
 
@@ -42,7 +41,7 @@ CUresult CUDAAPI cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   if (result != CUDA_SUCCESS) return result;
   const Runtime* const runtime = scope.start_here();
   if (runtime == nullptr) return result;
-  const MemoryInfo info = runtime->memory_info();
+  const MemoryInfo info = runtime->memory_info(runtime->current_device());
   if (free != nullptr) *free = info.free.value;
   if (total != nullptr) *total = info.total.value;
   return result;
