@@ -19,6 +19,9 @@ class AddressSpace {
   // The lowest free range of `size` at a multiple of `alignment` (a power of two), both rounded up
   // to base pages; nullopt when no free range is large enough.
   [[nodiscard]] std::optional<DeviceAddress> carve(Bytes size, Bytes alignment);
+  // The range of `size`, rounded up to base pages, that begins at `begin`; false when some of it is
+  // not free.
+  [[nodiscard]] bool carve_at(DeviceAddress begin, Bytes size);
   // `size` as it was carved. The range may be carved again at once.
   void give_back(DeviceAddress begin, Bytes size);
 
@@ -28,9 +31,12 @@ class AddressSpace {
   [[nodiscard]] std::size_t free_ranges() const { return free_.size(); }
 
  private:
+  using Free = std::map<std::uint64_t, std::uint64_t>;  // begin -> size
+  void take(Free::iterator range, std::uint64_t begin, Bytes size);
+
   DeviceAddress begin_;
   Bytes size_, carved_;
-  std::map<std::uint64_t, std::uint64_t> free_;  // begin -> size
+  Free free_;
 };
 
 }  // namespace vhbm

@@ -27,6 +27,20 @@ PageState state_on(const Frame& frame) {
 
 }  // namespace
 
+template <typename Attempt>
+auto Allocator::patiently(Attempt&& attempt) {
+  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
+  for (;;) {
+    bool again = false;
+    auto made = attempt(&again);
+    if (!again || std::chrono::steady_clock::now() >= deadline) {
+      if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
+      return made;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
+
 Result<DeviceAddress> Allocator::allocate(Bytes size) {
   CUcontext context = nullptr;
   // A region that belongs to no context would outlive its own.
@@ -49,15 +63,31 @@ Result<DeviceAddress> Allocator::allocate(const Request& request) {
   }
   if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
   RelaxedCapture relaxed(device_.driver);
-  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
-  for (;;) {
-    bool again = false;
-    auto made = try_to_allocate(request, &again);
-    if (!again || std::chrono::steady_clock::now() >= deadline) {
-      if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
-      return made;
-    }
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return patiently([&](bool* again) { return try_to_allocate(request, again); });
+}
+
+Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
+  return patiently([&](bool* again) -> Result<std::vector<Frame*>> {
+    std::lock_guard lock(device_.lock);
+    std::vector<Frame*> frames;
+    Status status = take_frames(count, frames);
+    if (status.ok()) return frames;
+    *again = status.code() == Errc::out_of_memory && more_soon();
+    return status;
+  });
+}
+
+bool Allocator::more_soon() const {
+  return device_.frames->growing() || !device_.settled() || device_.idle.pending() ||
+         device_.frames->others_may_yield();
+}
+
+void Allocator::apply_rules(Region& region) {
+  for (const TagRule& rule : device_.options.tag_rules) {
+    if (!rule.matches(region.view.size)) continue;
+    if (rule.tag) region.tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
+    region.held = rule.held;
+    break;
   }
 }
 
@@ -66,12 +96,7 @@ void Allocator::describe(Region& region, const Request& request, DeviceAddress b
                  request.context, request.kind, request.pool};
   region.tag = {};
   region.held = false;
-  for (const TagRule& rule : device_.options.tag_rules) {
-    if (!rule.matches(request.size)) continue;
-    if (rule.tag) region.tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
-    region.held = rule.held;
-    break;
-  }
+  apply_rules(region);
 }
 
 Region* Allocator::reuse(const Request& request, Bytes mapped) {
@@ -91,7 +116,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
   std::lock_guard lock(device_.lock);
   if (request.kind == RegionKind::stream_ordered) {
     if (Region* const reused = reuse(request, mapped); reused != nullptr) {
-      publish(*reused);
+      show(*reused);
       return reused->view.base;
     }
   }
@@ -108,7 +133,6 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
     if (status.ok()) {
       region->copies.resize(region->frames.size());
       if (Region* added = device_.regions.add(region); added != nullptr) {
-        give_pages(*added);
         publish(*added);
         return *base;
       }
@@ -118,11 +142,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
     }
   }
   device_.space.give_back(*base, mapped);
-  // Copies that are under way hold host frames for a moment only, and so does another device's
-  // lock.
-  const bool more_soon = device_.frames->growing() || !device_.settled() ||
-                         device_.idle.pending() || device_.frames->others_may_yield();
-  *again = status.code() == Errc::out_of_memory && more_soon;
+  *again = status.code() == Errc::out_of_memory && more_soon();
   return status;
 }
 
@@ -183,6 +203,11 @@ void Allocator::give_pages(const Region& region) {
 }
 
 void Allocator::publish(Region& region) {
+  give_pages(region);
+  show(region);
+}
+
+void Allocator::show(Region& region) {
   count_in(region);
   device_.regions.publish(&region);
   count_regions();
@@ -191,7 +216,7 @@ void Allocator::publish(Region& region) {
 void Allocator::count_in(Region& region) {
   Bytes host_mapped;
   for (const Frame* frame : region.frames) {
-    if (frame->tier == Tier::host) host_mapped += region.chunk_size;
+    if (frame != nullptr && frame->tier == Tier::host) host_mapped += region.chunk_size;
   }
   device_.stats.add(Stat::resident_bytes, region.mapped_size().value);
   device_.account(region, host_mapped);
@@ -319,7 +344,18 @@ void Allocator::retry_refused() {
   });
 }
 
+drop_copies(region);
+if (try_to_take_apart(region)) return;
+// Its frames and addresses stay taken: what may still be mapped is not safe to use again.
+static constinit Seldom seldom;
+seldom.warn("a freed region of {} bytes could not be unmapped, which is tried again",
+            region.mapped_size().value);
+device_.refused.push_back(&region);
+device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
+}
+
 void Allocator::drop_copies(Region& region) {
+  device_.precopy.forget(region);
   for (std::size_t i = 0; i < region.copies.size(); ++i) {
     if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
       device_.frames->give_back(copy.frame);
@@ -327,22 +363,10 @@ void Allocator::drop_copies(Region& region) {
   }
 }
 
-void Allocator::take_apart(Region& region) {
-  device_.precopy.forget(region);
+std::vector<Frame*> Allocator::retract(Region& region) {
   drop_copies(region);
-  if (try_to_take_apart(region)) return;
-  // Its frames and addresses stay taken: what may still be mapped is not safe to use again.
-  static constinit Seldom seldom;
-  seldom.warn("a freed region of {} bytes could not be unmapped, which is tried again",
-              region.mapped_size().value);
-  device_.refused.push_back(&region);
-  device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
-}
-
-bool Allocator::try_to_take_apart(Region& region) {
   const DeviceAddress base = region.view.base;
   const Bytes size = region.mapped_size();
-  if (!device_.mapper->unmap(base, size).ok()) return false;
   count_out(region);
   const std::size_t pages = size.value / base_page.value;
   for (std::uint32_t page = 0; page < pages; ++page) {
@@ -351,8 +375,26 @@ bool Allocator::try_to_take_apart(Region& region) {
       device_.freeze("a freed region's page was on the move");
     }
   }
-  give_back(region.frames);
+  std::vector<Frame*> frames = std::move(region.frames);
+  if (region.whole != 0) {
+    device_.stats.add(Stat::gathered_bytes, Bytes{0}.value - size.value);
+    frames.clear();
+  }
   device_.regions.erase(&region);
+  count_regions();
+  return frames;
+}
+
+bool Allocator::try_to_take_apart(Region& region) {
+  const DeviceAddress base = region.view.base;
+  const Bytes size = region.mapped_size();
+  if (!device_.mapper->unmap(base, size).ok()) return false;
+  const CUmemGenericAllocationHandle whole = region.whole;
+  std::vector<Frame*> frames = retract(region);
+  give_back(frames);
+  if (whole != 0) {
+    device_.leftovers.put_away({{}, size, whole}, *device_.mapper, *device_.frames, device_.space);
+  }
   device_.space.give_back(base, size);
   return true;
 }

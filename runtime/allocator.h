@@ -32,6 +32,18 @@ class Allocator {
   // What the driver would not unmap. The caller holds the device's lock.
   void retry_refused();
 
+  // Frames for so many chunks, waiting a moment for those that are on their way.
+  //   Errc::out_of_memory  both limits are reached
+  [[nodiscard]] Result<std::vector<Frame*>> back(std::size_t count);
+  // Below, the caller holds the device's lock.
+  // Follows the user's rules about regions of its size.
+  void apply_rules(Region& region);
+  // The region, which has an index, a mapping and frames, gets its pages and can be found from now
+  // on.
+  void publish(Region& region);
+  // The region was withdrawn and unmapped: it ceases to be, but for the frames behind it.
+  [[nodiscard]] std::vector<Frame*> retract(Region& region);
+
  private:
   // An allocation, as it is asked for.
   struct Request {
@@ -44,13 +56,19 @@ class Allocator {
   [[nodiscard]] Result<DeviceAddress> allocate(const Request& request);
   // The same at this moment; `again` when memory is on its way.
   [[nodiscard]] Result<DeviceAddress> try_to_allocate(const Request& request, bool* again);
+  // What `attempt(&again)` makes; again and again while it says so, for a moment.
+  template <typename Attempt>
+  [[nodiscard]] auto patiently(Attempt&& attempt);
+  // Copies that are under way hold host frames for a moment only, and so does another device's
+  // lock.
+  [[nodiscard]] bool more_soon() const;
   void describe(Region& region, const Request& request, DeviceAddress base) const;
   [[nodiscard]] Region* reuse(const Request& request, Bytes mapped);
   // Phases of allocate(), each undone by the next one's failure.
   [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);
   [[nodiscard]] Status map(Region& region);
   void give_pages(const Region& region);
-  void publish(Region& region);
+  void show(Region& region);
   // What the statistics say of where the region's bytes are.
   void count_in(Region& region);
   void count_out(Region& region);
@@ -58,7 +76,7 @@ class Allocator {
   // A region that was withdrawn, whose bytes nobody needs any more, as it waits to be had again.
   void lay_aside(Region& region);
   void give_back(std::vector<Frame*>& frames);
-
+  // What is kept, or on its way, beside the frames that the region is mapped to.
   void drop_copies(Region& region);
   // No GPU work reaches the region any more.
   void take_apart(Region& region);

@@ -1,6 +1,9 @@
 // The stream lives in one of the application's contexts: a context of our own would cost it memory.
 #include "runtime/copier.h"
 
+#include <algorithm>
+#include <thread>
+
 #include "runtime/context_scope.h"
 
 namespace vhbm {
@@ -37,6 +40,18 @@ CUresult Copier::poll() {
   ContextScope scope(driver_, context_);
   if (scope.result() != CUDA_SUCCESS) return scope.result();
   return driver_.cuStreamQuery(stream_);
+}
+
+CUresult Copier::wait(std::chrono::nanoseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  auto pause = std::chrono::microseconds(5);
+  CUresult landed = poll();
+  while (landed == CUDA_ERROR_NOT_READY && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(100));
+    landed = poll();
+  }
+  return landed;
 }
 
 }  // namespace vhbm

@@ -4,6 +4,8 @@
 
 #include <cuda.h>
 
+#include <chrono>
+
 #include "runtime/driver.h"
 #include "runtime/units.h"
 
@@ -29,6 +31,8 @@ class Copier {
   [[nodiscard]] CUresult copy(DeviceAddress to, DeviceAddress from, Bytes size);
   // CUDA_SUCCESS once all copies landed, CUDA_ERROR_NOT_READY before. From any thread.
   [[nodiscard]] CUresult poll();
+  // poll() until it answers something else than CUDA_ERROR_NOT_READY, or `patience` ends.
+  [[nodiscard]] CUresult wait(std::chrono::nanoseconds patience);
 
  private:
   const Driver& driver_;

@@ -3,6 +3,7 @@
 #include "runtime/device.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "runtime/context_scope.h"
 #include "runtime/host_memory.h"
@@ -45,9 +46,11 @@ Device::~Device() {
       }
     }
   }
+  if (frames != nullptr) leftovers.retry(*mapper, *frames, space);
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
-  if (regions.count() != 0 || !graveyard.empty() || !refused.empty() || !idle.empty()) {
+  if (regions.count() != 0 || !reservations.empty() || !graveyard.empty() || !refused.empty() ||
+      !leftovers.empty() || !idle.empty()) {
     process.window.keep();
   } else if (aliases_.size.value != 0) {
     driver.cuMemAddressFree(aliases_.begin.value, aliases_.size.value);
@@ -122,6 +125,23 @@ Frame* Device::reclaim_copy(Tier tier) {
   return poorest == nullptr ? nullptr : take_copy(*poorest, index).frame;
 }
 
+bool Device::make_room(std::chrono::nanoseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (frames->over_limit()) {
+    {
+      std::lock_guard guard(lock);
+      frames->trim();
+      if (!frames->over_limit()) return true;
+      const bool possible = frames->native() <= frames->limits().hbm;
+      if (!possible || frozen() || drain.capturing()) return false;
+    }
+    // Pooled frames were not enough: the pager has to evict.
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
 void Device::account(Region& region, Bytes host_mapped) noexcept {
   const Bytes before = regions.host_mapped(region.index);
   regions.set_host_mapped(region.index, host_mapped);
@@ -151,6 +171,7 @@ Status Device::identify() {
   total = {bytes};
   drain.context_created(context);
   mapper = std::make_unique<Mapper>(driver, stats, ordinal);
+  memories = std::make_unique<Memories>(ordinal);
   return {};
 }
 

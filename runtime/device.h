@@ -7,6 +7,7 @@
 #include <cuda.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -18,7 +19,10 @@
 #include "runtime/frames.h"
 #include "runtime/histogram.h"
 #include "runtime/idle_regions.h"
+#include "runtime/leftovers.h"
 #include "runtime/mapper.h"
+#include "runtime/mappings.h"
+#include "runtime/memories.h"
 #include "runtime/options.h"
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
@@ -26,6 +30,7 @@
 #include "runtime/process.h"
 #include "runtime/region_table.h"
 #include "runtime/regions.h"
+#include "runtime/reservations.h"
 #include "runtime/stats.h"
 #include "runtime/status.h"
 
@@ -68,6 +73,9 @@ struct Device {
   void drop_arrivals() noexcept;
   // Nothing of the pager's own is in flight that reads or writes regions.
   [[nodiscard]] bool settled() const { return !precopy.in_flight() && quarantine.empty(); }
+  // Waits until hbm_limit holds with the native memory that was counted, since the pager makes room
+  // for it. False when it does not in time, or nothing can move.
+  [[nodiscard]] bool make_room(std::chrono::nanoseconds patience);
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
@@ -83,6 +91,10 @@ struct Device {
   AddressSpace space;  // the window that regions are carved from
   PageTable pages;
   Regions regions;
+  // What the application makes of virtual memory itself.
+  Reservations reservations;
+  std::unique_ptr<Memories> memories;
+  Mappings mappings;
   Process& process;
   const bool is_first;  // of the process's: tells what is counted for all of them
   Drain& drain;         // the process's
@@ -98,6 +110,12 @@ struct Device {
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
   std::vector<Region*> refused;
+  // Native memory of ours that is not in use any more.
+  Leftovers leftovers;
+  // Chunks that are to be mapped to where their bytes are, before anything else is done to them.
+  std::vector<ChunkId> repairs;
+  // So many threads wait to gather a region: nothing is copied ahead meanwhile.
+  std::atomic<int> gatherings{0};
 
  private:
   Device(const Driver& driver, const Options& options, Process& process)
@@ -109,6 +127,7 @@ struct Device {
         copier(driver),
         kernels(driver),
         precopy(driver, stats),
+        leftovers(driver),
         idle(driver) {}
   [[nodiscard]] Status identify();
   void freeze_under_mps() noexcept;

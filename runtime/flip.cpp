@@ -2,7 +2,6 @@
 #include "runtime/flip.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
@@ -125,7 +124,8 @@ void Flip::choose_evictions(const Plan& plan) {
     move.to = copy.frame;
     move.hash = copy.hash;
     if (!move.has_copy && !find_host_frame(move)) break;
-    if (!device_.move(move.address(), PageState::resident, PageState::leaving)) {
+    if (!device_.frames->ensure_alias(move.from).ok() ||
+        !device_.move(move.address(), PageState::resident, PageState::leaving)) {
       if (Frame* unused = unused_frame(move); unused != nullptr) {
         device_.frames->give_back(unused);
       }
@@ -171,7 +171,7 @@ bool Flip::validate() {
   for (Move& move : evictions_) {
     if (!move.has_copy) continue;
     claims.push_back(&move);
-    chunks.push_back(move.address());
+    chunks.push_back(move.from->alias);
   }
   const bool can_tell = kernels.usable() && claims.size() <= kernels.most();
   if (!claims.empty() && can_tell &&
@@ -220,7 +220,7 @@ bool Flip::copy(Moves& moves) {
   for (const Move& move : moves) {
     if (move.has_copy) continue;
     copies_in_flight_ = true;
-    result = device_.copier.copy(move.to->alias, move.address(), move.region->chunk_size);
+    result = device_.copier.copy(move.to->alias, move.from->alias, move.region->chunk_size);
     if (result != CUDA_SUCCESS) return land(result);
   }
   if (!copies_in_flight_) return true;
@@ -248,14 +248,7 @@ bool Flip::copy(Moves& moves) {
 
 bool Flip::land(CUresult queued) {
   copies_in_flight_ = true;
-  const auto deadline = Gate::Clock::now() + copy_patience;
-  auto pause = std::chrono::microseconds(5);
-  CUresult landed = device_.copier.poll();
-  while (landed == CUDA_ERROR_NOT_READY && Gate::Clock::now() < deadline) {
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::microseconds(100));
-    landed = device_.copier.poll();
-  }
+  const CUresult landed = device_.copier.wait(copy_patience);
   // An error tells nothing of the copies.
   copies_in_flight_ = landed != CUDA_SUCCESS;
   if (queued == CUDA_SUCCESS && landed == CUDA_SUCCESS) return true;
@@ -274,7 +267,8 @@ bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageSt
     to.push_back(moves[i].to->handle);
   }
   Region& region = *moves[first].region;
-  switch (device_.mapper->replace(moves[first].address(), from, to, region.chunk_size)) {
+  switch (device_.mapper->replace(moves[first].address(), {from, region.chunk_size},
+                                  {to, region.chunk_size}, region.access)) {
     case Mapper::Switched::yes:
       break;
     case Mapper::Switched::restored: {

@@ -1,5 +1,5 @@
 // One flip: a batch of chunks changes tier, by phases, the irreversible last.
-//   plan        frames to move to, at addresses that copies reach        no side effect yet
+//   plan        frames, all of them at addresses that copies reach       no side effect yet
 //   quiesce     the gate closes, the GPU gets quiet                      or the flip is given up
 //   validate    which copies taken ahead still are what moves            by hash, on the GPU
 //   copy        promotions, then evictions that have no copy             old frames stay mapped

@@ -264,7 +264,7 @@ void Frames::trim() {
     hbm_.free.pop_back();
     release(frame);
   }
-  publish();
+  if (!over_limit()) publish();
 }
 
 void Frames::publish() noexcept {

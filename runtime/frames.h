@@ -102,6 +102,8 @@ class Frames {
   [[nodiscard]] bool over_limit() const noexcept;
   // Gives pooled HBM frames, and those that keep copies, to the driver until hbm_limit holds.
   void trim();
+  // Brings the statistics in line with what is held.
+  void publish() noexcept;
   // Frames that the driver did not take back are held and counted as such; offers them once more.
   void offer_refused();
 
@@ -126,7 +128,6 @@ class Frames {
   void release(Frame* frame);
   // False when the driver refuses; what was done stays done.
   [[nodiscard]] bool try_to_release(Frame* frame);
-  void publish() noexcept;
   // Whenever host frames came or went.
   void note_spare_host() noexcept;
 

@@ -51,7 +51,8 @@ Region* IdleRegions::take(std::vector<Idle>::iterator idle) {
 Region* IdleRegions::take(Bytes mapped, std::uint64_t stream) {
   const auto newest = [&](auto&& fits) {
     return std::find_if(idle_.rbegin(), idle_.rend(), [&](Idle& idle) {
-      return idle.region->mapped_size() == mapped && fits(idle);
+      // What was gathered is shared with others.
+      return idle.region->mapped_size() == mapped && idle.region->whole == 0 && fits(idle);
     });
   };
   auto found = newest([&](Idle& idle) { return stream != 0 && idle.freed_on.id == stream; });

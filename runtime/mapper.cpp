@@ -1,6 +1,8 @@
 // The only file that maps and unmaps.
 #include "runtime/mapper.h"
 
+#include <algorithm>
+
 namespace vhbm {
 
 namespace {
@@ -14,6 +16,13 @@ CUmemAccessDesc access_of(CUdevice device, CUmemAccess_flags flags) {
 
 }  // namespace
 
+CUmemAccess_flags allowed_to(CUdevice device, const AccessList& list) {
+  const auto found = std::find_if(list.begin(), list.end(), [device](const CUmemAccessDesc& one) {
+    return one.location.id == device;
+  });
+  return found == list.end() ? CU_MEM_ACCESS_FLAGS_PROT_NONE : found->flags;
+}
+
 Mapper::Mapper(const Driver& driver, Stats& stats, CUdevice device)
     : driver_(driver),
       stats_(stats),
@@ -21,7 +30,7 @@ Mapper::Mapper(const Driver& driver, Stats& stats, CUdevice device)
 
 void Mapper::set_peers(std::span<const CUdevice> peers) {
   std::vector<CUdevice> devices(peers.begin(), peers.end());
-  std::vector<CUmemAccessDesc> access{access_.front()};
+  AccessList access{access_.front()};
   for (const CUdevice peer : peers) {
     access.push_back(access_of(peer, CU_MEM_ACCESS_FLAGS_PROT_READWRITE));
   }
@@ -41,7 +50,9 @@ Status Mapper::failed(CUresult result, const char* call) const {
   return Status::driver(result, call);
 }
 
-Status Mapper::map(DeviceAddress base, Handles handles, Bytes size) const {
+Status Mapper::map(DeviceAddress base, Handles handles, Bytes size,
+                   const std::optional<AccessList>& access) const {
+  const AccessList& allowed = access ? *access : access_;
   std::size_t mapped = 0;
   CUresult result = CUDA_SUCCESS;
   const char* call = "cuMemMap";
@@ -49,10 +60,10 @@ Status Mapper::map(DeviceAddress base, Handles handles, Bytes size) const {
     result = driver_.cuMemMap((base + size * mapped).value, size.value, 0, handles[mapped], 0);
     if (result != CUDA_SUCCESS) break;
   }
-  if (result == CUDA_SUCCESS) {
+  if (result == CUDA_SUCCESS && !allowed.empty()) {
     call = "cuMemSetAccess";
-    result = driver_.cuMemSetAccess(base.value, (size * handles.size()).value, access_.data(),
-                                    access_.size());
+    result = driver_.cuMemSetAccess(base.value, (size * handles.size()).value, allowed.data(),
+                                    allowed.size());
   }
   if (result == CUDA_SUCCESS) return {};
   Status why = failed(result, call);
@@ -70,14 +81,15 @@ Status Mapper::unmap(DeviceAddress base, Bytes size) const {
   return result == CUDA_SUCCESS ? Status() : failed(result, "cuMemUnmap");
 }
 
-Mapper::Switched Mapper::replace(DeviceAddress base, Handles from, Handles to, Bytes size) const {
-  if (!unmap(base, size * from.size()).ok()) return Switched::restored;
-  if (map(base, to, size).ok()) return Switched::yes;
+Mapper::Switched Mapper::replace(DeviceAddress base, Backing from, Backing to,
+                                 const std::optional<AccessList>& access) const {
+  if (!unmap(base, from.size()).ok()) return Switched::restored;
+  if (map(base, to.handles, to.each, access).ok()) return Switched::yes;
   // A driver that ran short for a moment gets a second chance; both hold the application's bytes.
   constexpr int attempts = 3;
   for (int i = 0; i < attempts; ++i) {
-    if (map(base, from, size).ok()) return Switched::restored;
-    if (map(base, to, size).ok()) return Switched::yes;
+    if (map(base, from.handles, from.each, access).ok()) return Switched::restored;
+    if (map(base, to.handles, to.each, access).ok()) return Switched::yes;
   }
   return Switched::broken;
 }

@@ -5,6 +5,7 @@
 
 #include <cuda.h>
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,10 @@
 #include "runtime/units.h"
 
 namespace vhbm {
+
+// What devices may do; those that are not in the list may do nothing.
+using AccessList = std::vector<CUmemAccessDesc>;
+[[nodiscard]] CUmemAccess_flags allowed_to(CUdevice device, const AccessList& list);
 
 class Mapper {
  public:
@@ -30,8 +35,18 @@ class Mapper {
   [[nodiscard]] Status allow(DeviceAddress base, Bytes size, CUdevice device,
                              CUmemAccess_flags flags) const;
 
-  // Maps frames of `size` each, one after the other, over a range that is mapped to nothing.
-  [[nodiscard]] Status map(DeviceAddress base, Handles handles, Bytes size) const;
+  // What a range is mapped to: one after the other, all of one size.
+  struct Backing {
+    Handles handles;
+    Bytes each;
+
+    [[nodiscard]] Bytes size() const { return each * handles.size(); }
+  };
+
+  // Maps frames of `size` each, one after the other, over a range that is mapped to nothing, with
+  // the access that is said, else with the mapper's own.
+  [[nodiscard]] Status map(DeviceAddress base, Handles handles, Bytes size,
+                           const std::optional<AccessList>& access = {}) const;
   // `size` covers whole mappings.
   [[nodiscard]] Status unmap(DeviceAddress base, Bytes size) const;
 
@@ -40,8 +55,10 @@ class Mapper {
     restored,  // a driver call failed; `from` is mapped, its bytes untouched
     broken,    // neither could be mapped: an access there is fatal
   };
-  // Replaces what a run is mapped to. No GPU work that could touch the run may be in flight.
-  [[nodiscard]] Switched replace(DeviceAddress base, Handles from, Handles to, Bytes size) const;
+  // Replaces what a run is mapped to, by as many bytes. No GPU work that could touch the run may be
+  // in flight.
+  [[nodiscard]] Switched replace(DeviceAddress base, Backing from, Backing to,
+                                 const std::optional<AccessList>& access = {}) const;
 
  private:
   [[nodiscard]] Status failed(CUresult result, const char* call) const;
@@ -49,7 +66,7 @@ class Mapper {
   const Driver& driver_;
   Stats& stats_;
   std::vector<CUdevice> peers_;
-  std::vector<CUmemAccessDesc> access_;  // the device's own first, then its peers'
+  AccessList access_;  // the device's own first, then its peers'
 };
 
 }  // namespace vhbm

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "runtime/context_scope.h"
 
@@ -37,24 +36,18 @@ Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
 
 MemoryInfo PagedDevice::memory_info() const {
   const Frames::Limits& limits = device->frames->limits();
+  // Which are counted as regions already.
+  const Bytes gathered{device->stats.get(Stat::gathered_bytes)};
   return memory_told(device->options, device->total, {limits.hbm, limits.host},
-                     device->regions.live_bytes() + device->frames->native());
+                     device->regions.allocated_bytes() + device->memories->bytes() +
+                         saturating_minus(device->frames->native(), gathered));
 }
 
 void PagedDevice::native_allocated(Bytes size) {
   device->frames->native_allocated(size);
-  const auto deadline = std::chrono::steady_clock::now() + native_patience;
-  while (device->frames->over_limit()) {
-    {
-      std::lock_guard lock(device->lock);
-      device->frames->trim();
-      if (!device->frames->over_limit() || device->frozen() || device->drain.capturing()) return;
-    }
-    // Pooled frames were not enough: the pager has to evict. What it cannot do in time, because the
-    // GPU never gets quiet, must not hold the application up: the driver then decides.
-    if (std::chrono::steady_clock::now() >= deadline) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  // What the pager cannot do in time, because the GPU never gets quiet, must not hold the
+  // application up: the driver then decides.
+  if (!device->make_room(native_patience)) device->frames->publish();
 }
 
 void PagedDevice::trim_idle(Bytes keep) {

@@ -6,10 +6,12 @@
 
 #include "runtime/allocator.h"
 #include "runtime/device.h"
+#include "runtime/gathering.h"
 #include "runtime/host_pool.h"
 #include "runtime/memory_report.h"
 #include "runtime/pager.h"
 #include "runtime/residency.h"
+#include "runtime/virtual_memory.h"
 
 namespace vhbm {
 
@@ -46,13 +48,17 @@ class PagedDevice {
   Allocator allocator;
   Pager pager;
   HostPool host_pool;
+  Gathering gathering;
+  VirtualMemory virtual_memory;
 
  private:
   PagedDevice(std::unique_ptr<Device> started, Process& process, Decisions decisions)
       : device(std::move(started)),
         allocator(*device),
         pager(*device, allocator, process.gate, decisions),
-        host_pool(*device) {}
+        host_pool(*device),
+        gathering(*device, process.gate),
+        virtual_memory(*device, allocator, gathering) {}
 };
 
 }  // namespace vhbm

@@ -91,7 +91,8 @@ void Pager::round() {
     device_.stats.add(Stat::flips_at_quiet_points, 1);
   }
   // Nothing to be moved: the regions are gone.
-  if (outcome == Flip::Outcome::done || outcome == Flip::Outcome::no_memory) repairs_.clear();
+  if (outcome == Flip::Outcome::done || outcome == Flip::Outcome::no_memory)
+    device_.repairs.clear();
   device_.precopy.start_checks(device_.kernels, *device_.frames);
   count(outcome);
   learn(outcome, flip.drained_in());
@@ -100,7 +101,8 @@ void Pager::round() {
 }
 
 bool Pager::clean_up() {
-  if (!device_.quarantine.empty()) {
+  const bool given_up = !device_.leftovers.empty() && device_.copier.context() != nullptr;
+  if (!device_.quarantine.empty() || given_up) {
     const CUresult landed = device_.copier.poll();
     if (landed != CUDA_SUCCESS) {
       if (landed != CUDA_ERROR_NOT_READY) device_.gpu_failed("copies between HBM and host fail");
@@ -111,6 +113,7 @@ bool Pager::clean_up() {
   }
   if (Clock::now() >= next_offer_) {
     device_.frames->offer_refused();
+    device_.leftovers.retry(*device_.mapper, *device_.frames, device_.space);
     allocator_.retry_refused();
     next_offer_ = Clock::now() + after_failure;
   }
@@ -165,6 +168,7 @@ bool Pager::collect_copies() {
 bool Pager::copy_ahead(const Plan& plan) {
   // Once a flip: victims that change from round to round must not keep it waiting for ever.
   if (!device_.options.precopy || copied_ahead_ || device_.frames->over_limit()) return false;
+  if (device_.gatherings.load(std::memory_order_relaxed) != 0) return false;
   if (device_.drain.capturing() || !device_.prepare_copies() || !device_.kernels.usable()) {
     return false;
   }
@@ -191,7 +195,7 @@ bool Pager::promised(const Region& region) const {
 void Pager::promise_broken(Region& region, std::size_t chunk, CleanCopy left) {
   // As long as nothing else wrote to the chunk, its eviction brings back what the kernel wrote.
   device_.keep_copy(region, chunk, left);
-  repairs_.push_back(device_.page_of(region.address_of(chunk)));
+  device_.repairs.push_back(device_.page_of(region.address_of(chunk)));
   device_.stats.add(Stat::promises_broken, 1);
   if (promise_holds_) {
     log_error(
@@ -221,7 +225,7 @@ bool Pager::awaits_quiet_point() {
 }
 
 Plan Pager::make_plan() {
-  if (!repairs_.empty()) return {{}, repairs_, memory_};
+  if (!device_.repairs.empty()) return {{}, device_.repairs, memory_};
   const Frames& frames = *device_.frames;
   Situation situation;
   situation.must_leave = frames.frame_size() * frames.owed();

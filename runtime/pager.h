@@ -73,9 +73,8 @@ class Pager {
   Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{};
-  bool copied_ahead_ = false;     // since the last flip
-  bool promise_holds_ = true;     // weights_are_readonly, as far as it was checked
-  std::vector<ChunkId> repairs_;  // to be mapped to where their bytes are
+  bool copied_ahead_ = false;  // since the last flip
+  bool promise_holds_ = true;  // weights_are_readonly, as far as it was checked
   std::atomic<std::uint64_t> quiet_points_{0};
   std::atomic<bool> wants_quiet_point_{false};
   bool at_quiet_point_ = false;

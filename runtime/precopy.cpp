@@ -17,10 +17,10 @@ constexpr std::chrono::seconds patience{2};
 Frame* Precopy::destination(const Chunk& chunk, Frames& frames) {
   Frame* const from = chunk.region->frames[chunk.index];
   Frame* to = nullptr;
+  if (!frames.ensure_alias(from).ok()) return nullptr;
   if (from->tier == Tier::hbm) {
     to = frames.take_idle_host(true);
-  } else if (frames.ensure_alias(from).ok() &&
-             frames.available(Tier::hbm) > frames.copies(Tier::hbm)) {
+  } else if (frames.available(Tier::hbm) > frames.copies(Tier::hbm)) {
     // Without taking away what another chunk's bytes have just been copied to.
     if (const auto taken = frames.take(Tier::hbm); taken.ok()) to = *taken;
   }
@@ -41,7 +41,7 @@ bool Precopy::start(CUcontext context, const std::vector<Chunk>& chunks, PageKer
     }
     Frame* frame = destination(chunk, frames);
     if (frame == nullptr) continue;
-    from.push_back(chunk.region->address_of(chunk.index));
+    from.push_back(chunk.region->frames[chunk.index]->alias);
     to.push_back(frame->alias);
     copies_.push_back({chunk.region, chunk.index, {frame, {}}});
   }
@@ -93,7 +93,21 @@ CUresult Precopy::collect(const PageKernels& kernels, Frames& frames, const Outc
     give(check, check.copy, kept ? to.kept : to.broken);
   }
   checks_.clear();
+  give_back_unread(frames);
   return CUDA_SUCCESS;
+}
+
+void Precopy::give_back(Frame* frame, Frames& frames) {
+  if (in_flight()) {
+    unread_later_.push_back(frame);
+  } else {
+    frames.give_back(frame);
+  }
+}
+
+void Precopy::give_back_unread(Frames& frames) {
+  for (Frame* frame : unread_later_) frames.give_back(frame);
+  unread_later_.clear();
 }
 
 void Precopy::forget(const Region& region) {
@@ -131,7 +145,9 @@ void Precopy::finish(Frames& frames) {
   if (landed != CUDA_ERROR_NOT_READY) {
     drop(copies_, frames);
     drop(checks_, frames);
+    give_back_unread(frames);
   }
+  unread_later_.clear();
   copies_.clear();
   checks_.clear();
 }

@@ -3,8 +3,9 @@
 // of what leaves HBM, the hash of the chunk's bytes behind the closed gate tells whether it holds.
 // What comes to HBM is copied ahead only on the user's promise that nothing changes it; the host
 // frame that it left is hashed afterwards, which tells whether the promise was kept.
-// Invariant: what is in flight reads and writes live mappings only: regions are taken apart after
-// all work that was submitted before, and forget() then. Locking: the device's lock.
+// Invariant: what is in flight reads and writes frames at their own addresses, so the application
+// may unmap a region at any time: forget() it then, and give its frames back by way of give_back().
+// Locking: the device's lock.
 #pragma once
 
 #include <cuda.h>
@@ -53,8 +54,10 @@ class Precopy {
   // CUDA_ERROR_NOT_READY until what was started has landed, which is then given to `to`. After any
   // other error what is in flight stays so: it may still land.
   [[nodiscard]] CUresult collect(const PageKernels& kernels, Frames& frames, const Outcome& to);
-  // The region is being taken apart, and no work reads it any more.
+  // The region is being taken apart.
   void forget(const Region& region);
+  // A frame of nobody's, once nothing in flight can read it.
+  void give_back(Frame* frame, Frames& frames);
   // The stream goes with its context.
   void context_destroyed(CUcontext context, Frames& frames);
   // Waits until nothing is in flight; the copies are dropped.
@@ -68,10 +71,12 @@ class Precopy {
   };
   [[nodiscard]] static Frame* destination(const Chunk& chunk, Frames& frames);
   static void drop(std::vector<Copy>& copies, Frames& frames);
+  void give_back_unread(Frames& frames);
 
   Stats& stats_;
   Copier copier_;
   std::vector<Copy> copies_, unchecked_, checks_;
+  std::vector<Frame*> unread_later_;  // free, but what is in flight may read them
 };
 
 }  // namespace vhbm

@@ -3,6 +3,8 @@
 
 #include <cuda.h>
 
+#include <optional>
+
 #include "runtime/units.h"
 
 namespace vhbm {
@@ -11,8 +13,17 @@ namespace vhbm {
 enum class RegionKind {
   plain,           // cuMemAlloc, cuMemAllocPitch
   stream_ordered,  // cuMemAllocAsync: of no context, from the device's default pool
+  mapped,          // cuMemCreate, mapped by the application
 };
-inline constexpr std::size_t region_kinds = 2;
+inline constexpr std::size_t region_kinds = 3;
+
+// Of a region that the application mapped itself.
+struct MemoryView {
+  MemoryId id;
+  AddressRange reservation;         // that it was mapped in
+  unsigned long long handle_types;  // that were asked for
+  CUmemAccess_flags access;         // of the memory's own device
+};
 
 struct RegionView {
   RegionId id;
@@ -21,7 +32,8 @@ struct RegionView {
   CUdevice device;
   CUcontext context;  // that it ends with; nullptr: with none
   RegionKind kind = RegionKind::plain;
-  CUmemoryPool pool = nullptr;  // that it counts as allocated from
+  CUmemoryPool pool = nullptr;         // that it counts as allocated from
+  std::optional<MemoryView> memory{};  // of one that the application mapped itself
 };
 
 }  // namespace vhbm

@@ -111,7 +111,19 @@ Region* Regions::withdraw_locked(std::map<DeviceAddress, Region*>::iterator foun
 Region* Regions::withdraw(DeviceAddress base) {
   std::unique_lock lock(mutex_);
   const auto found = by_base_.find(base);
-  return found == by_base_.end() ? nullptr : withdraw_locked(found);
+  if (found == by_base_.end() || found->second->memory != nullptr) return nullptr;
+  return withdraw_locked(found);
+}
+
+void Regions::withdraw(const Region& region) {
+  std::unique_lock lock(mutex_);
+  (void)withdraw_locked(by_base_.find(region.view.base));
+}
+
+void Regions::set_access(Region& region, AccessList access) {
+  std::unique_lock lock(mutex_);
+  region.view.memory->access = allowed_to(region.view.device, access);
+  region.access = std::move(access);
 }
 
 std::vector<Region*> Regions::withdraw_all(CUcontext context) {

@@ -34,13 +34,19 @@ struct CleanCopy {
   Hash hash;
 };
 
+struct Memory;
+
 struct Region {
   RegionView view;
+  Memory* memory = nullptr;  // of the application's own, when it was mapped by the application
+  // Who may do what there, as the application set it; nothing: as the mapper's own list says.
+  std::optional<AccessList> access;
   std::uint32_t index = PageTable::no_region;
   Bytes chunk_size;
-  std::vector<Frame*> frames;            // what each chunk is mapped to
-  std::vector<CleanCopy> copies;         // of each chunk, if it has one
-  std::uint64_t written_when_quiet = 0;  // Regions::written() when no work was in flight last
+  std::vector<Frame*> frames;  // what each chunk is mapped to; nullptr each when `whole`
+  CUmemGenericAllocationHandle whole = 0;  // when gathered: the one allocation behind all of it
+  std::vector<CleanCopy> copies;           // of each chunk, if it has one
+  std::uint64_t written_when_quiet = 0;    // Regions::written() when no work was in flight last
   TagGuess tag;
   bool held = false;  // what is in HBM stays there
   // For the tag: rounds of the pager, and what the hashes of leaving chunks told.
@@ -69,9 +75,11 @@ class Regions {
   void publish(Region* region);
   // A withdrawn one becomes another allocation in the same place, not to be found yet.
   void renew(Region* region);
-  // The region at exactly `base`, which from now on is not found any more; nullptr when there is
-  // none.
+  // The region of cuMemAlloc's at exactly `base`, which from now on is not found any more; nullptr
+  // when there is none.
   [[nodiscard]] Region* withdraw(DeviceAddress base);
+  // As above, of any region that can be found.
+  void withdraw(const Region& region);
   // All of one context, as above.
   [[nodiscard]] std::vector<Region*> withdraw_all(CUcontext context);
   void erase(Region* region);
@@ -85,7 +93,13 @@ class Regions {
     return {live_bytes_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed)};
   }
   [[nodiscard]] Bytes live_bytes() const;
+  // Of these, what the application did not map itself.
+  [[nodiscard]] Bytes allocated_bytes() const {
+    return live_bytes(RegionKind::plain) + live_bytes(RegionKind::stream_ordered);
+  }
   [[nodiscard]] std::size_t count() const;
+  // What may be done by its own device in a region that the application mapped itself.
+  void set_access(Region& region, AccessList access);
 
   // Hot. Work in epoch `now` may touch any byte of the region.
   void named(std::uint32_t index, Epoch now) noexcept {

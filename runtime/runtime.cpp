@@ -120,6 +120,24 @@ Status Runtime::free(DeviceAddress base) {
   return device->allocator.free(base);
 }
 
+VirtualMemory* Runtime::virtual_memory_on(CUdevice device) const noexcept {
+  PagedDevice* const one = impl_->on(device);
+  return one == nullptr ? nullptr : &one->virtual_memory;
+}
+
+VirtualMemory* Runtime::virtual_memory_at(AddressRange range) const noexcept {
+  VirtualMemory* found = nullptr;
+  impl_->each([&](PagedDevice& one) {
+    if (found == nullptr && one.virtual_memory.concerns(range)) found = &one.virtual_memory;
+  });
+  return found;
+}
+
+std::optional<AddressRange> Runtime::reservation(DeviceAddress inside) const {
+  const PagedDevice* const one = owns(inside) ? impl_->at(inside.value) : nullptr;
+  return one == nullptr ? std::nullopt : one->device->reservations.find(inside);
+}
+
 MemoryInfo Runtime::memory_info(CUdevice device) const {
   const PagedDevice* const one = impl_->on(device);
   return one == nullptr ? MemoryInfo{} : one->memory_info();
@@ -157,6 +175,22 @@ void Runtime::trim_idle(CUdevice device, Bytes keep) {
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {
   const PagedDevice* const device = owns(address) ? impl_->at(address.value) : nullptr;
   return device == nullptr ? std::nullopt : device->device->regions.find(address);
+}
+
+Status Runtime::gather(DeviceAddress inside) {
+  PagedDevice* const device = owns(inside) ? impl_->at(inside.value) : nullptr;
+  if (device == nullptr) return {Errc::invalid_value, "no live region is there"};
+  return gather(inside, Gathering::shareable(*device->device));
+}
+
+Status Runtime::gather(DeviceAddress inside, const CUmemAllocationProp& properties) {
+  PagedDevice* const device = owns(inside) ? impl_->at(inside.value) : nullptr;
+  if (device == nullptr) return {Errc::invalid_value, "no live region is there"};
+  try {
+    return device->gathering.gather(inside, properties);
+  } catch (const std::bad_alloc&) {
+    return {Errc::out_of_memory, "no memory to gather a region with"};
+  }
 }
 
 void Runtime::native_allocated(Bytes size) {

@@ -23,6 +23,8 @@
 
 namespace vhbm {
 
+class VirtualMemory;
+
 class Runtime {
  public:
   // As add_device(), for the first one. Requires `driver` outliving the runtime.
@@ -66,6 +68,13 @@ class Runtime {
   // ones that live, are mapped.
   void trim_idle(CUdevice device, Bytes keep);
 
+  // The application's own reservations, allocations and mappings, device by device: those of a
+  // device; those that a call about a range concerns, nullptr where it concerns none.
+  [[nodiscard]] VirtualMemory* virtual_memory_on(CUdevice device) const noexcept;
+  [[nodiscard]] VirtualMemory* virtual_memory_at(AddressRange range) const noexcept;
+  // What the application reserved around an address in the window.
+  [[nodiscard]] std::optional<AddressRange> reservation(DeviceAddress inside) const;
+
   // What the application is told of a device that is paged: see memory_told().
   [[nodiscard]] MemoryInfo memory_info(CUdevice device) const;
   // The current context's; -1 without one.
@@ -73,6 +82,12 @@ class Runtime {
 
   // The live region that contains `address`.
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress address) const;
+
+  // Puts one native allocation, which can be shared, behind all of the region that contains
+  // `inside`; it stays in HBM for good. Waits for the GPU to get quiet, a few seconds at most.
+  // Requires that this thread holds no pass of the gate. Failures as Gathering::gather's.
+  [[nodiscard]] Status gather(DeviceAddress inside);
+  [[nodiscard]] Status gather(DeviceAddress inside, const CUmemAllocationProp& properties);
 
   // Device memory that the driver gives out on the current device beside the runtime, or gets back
   // on a device, counts against hbm_limit.

@@ -50,10 +50,26 @@ struct DeviceAddress {
   friend constexpr Bytes operator-(DeviceAddress a, DeviceAddress b) { return {a.value - b.value}; }
 };
 
+struct AddressRange {
+  DeviceAddress base;
+  Bytes size;
+
+  constexpr bool operator==(const AddressRange&) const = default;
+  [[nodiscard]] constexpr bool contains(AddressRange other) const {
+    return other.base >= base && other.size <= size && other.base - base <= size - other.size;
+  }
+};
+
 // A chunk, by its position in the window, in base pages of 2 MiB.
 struct ChunkId {
   std::uint32_t value = 0;
   constexpr auto operator<=>(const ChunkId&) const = default;
+};
+
+// One physical allocation of the application; never reused within a process.
+struct MemoryId {
+  std::uint64_t value = 0;
+  constexpr auto operator<=>(const MemoryId&) const = default;
 };
 
 // One allocation of the application; never reused within a process.

@@ -1,5 +1,5 @@
-// What an application sees of its memory: one region is one allocation of device memory, in every
-// state.
+// What an application sees of its memory: one region is one allocation, or one mapping, of device
+// memory, in every state.
 #include "interpose/hook_scope.h"
 #include "interpose/region_attributes.h"
 #include "interpose/told_memory.h"
@@ -7,19 +7,23 @@
 namespace vhbm::interpose {
 namespace {
 
-// An address that no memory has. The driver is asked of it in place of one in the window that is no
-// region's, since there it would tell of a mapping, or of the window itself.
+// An address that no memory has. The driver is asked of it in place of one in the window that is
+// neither a region's nor the application's own, since there it would tell of the window itself.
 constexpr CUdeviceptr nobodys = 1;
 
 struct Asked {
   std::optional<RegionView> region;
   CUdeviceptr address;  // what to ask the driver of, where there is no region
+  // Where there is no region but an address that the application reserved: what it reserved.
+  std::optional<AddressRange> reservation{};
 };
 
 Asked look_up(const HookScope& scope, CUdeviceptr address) {
   const Runtime* const runtime = scope.runtime();
   if (runtime == nullptr || !runtime->owns({address})) return {std::nullopt, address};
-  return {runtime->find({address}), nobodys};
+  if (auto region = runtime->find({address})) return {region, nobodys};
+  const auto reservation = runtime->reservation({address});
+  return {std::nullopt, reservation ? address : nobodys, reservation};
 }
 
 }  // namespace
@@ -55,7 +59,7 @@ CUresult CUDAAPI cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device) {
 CUresult CUDAAPI cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size,
                                          CUdeviceptr address) {
   const HookScope scope;
-  const auto [region, asked] = look_up(scope, address);
+  const auto [region, asked, reservation] = look_up(scope, address);
   if (!region) return scope.call(&Functions::cuMemGetAddressRange_v2, base, size, asked);
   if (const CUresult refused = scope.refused(); refused != CUDA_SUCCESS) return refused;
   if (base != nullptr) *base = region->base.value;
@@ -66,9 +70,11 @@ CUresult CUDAAPI cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* size,
 CUresult CUDAAPI cuPointerGetAttribute(void* out, CUpointer_attribute attribute,
                                        CUdeviceptr address) {
   const HookScope scope;
-  const auto [region, asked] = look_up(scope, address);
+  const auto [region, asked, reservation] = look_up(scope, address);
   if (!region || out == nullptr) {
-    return scope.call(&Functions::cuPointerGetAttribute, out, attribute, asked);
+    const CUresult result = scope.call(&Functions::cuPointerGetAttribute, out, attribute, asked);
+    if (result == CUDA_SUCCESS && reservation) range_attribute(*reservation, attribute, out);
+    return result;
   }
   return region_attribute(*region, address, attribute, out);
 }
@@ -77,11 +83,13 @@ CUresult CUDAAPI cuPointerGetAttributes(unsigned count, CUpointer_attribute* att
                                         CUdeviceptr address) {
   const HookScope scope;
   // The driver checks the arguments, and of nobody's address it clears every answer.
-  const auto [region, asked] = look_up(scope, address);
+  const auto [region, asked, reservation] = look_up(scope, address);
   const CUresult result =
       scope.call(&Functions::cuPointerGetAttributes, count, attributes, out, asked);
-  if (!region || result != CUDA_SUCCESS) return result;
+  if (result != CUDA_SUCCESS) return result;
   for (unsigned i = 0; i < count; ++i) {
+    if (reservation) range_attribute(*reservation, attributes[i], out[i]);
+    if (!region) continue;
     // Where the single form refuses, what the driver cleared stays.
     (void)region_attribute(*region, address, attributes[i], out[i]);
   }

@@ -1,6 +1,5 @@
-// Device memory that only the driver can give out: pools, arrays, managed memory, memory that the
-// application maps itself. It is the driver's, and counted, so that a user sees why it is not
-// paged.
+// Device memory that only the driver can give out: pools, arrays, managed memory. It is the
+// driver's, and counted, so that a user sees why it is not paged.
 #include "interpose/hook_scope.h"
 
 namespace vhbm::interpose {
@@ -38,11 +37,6 @@ CUresult CUDAAPI cuMipmappedArrayCreate(CUmipmappedArray* out, const CUDA_ARRAY3
 
 CUresult CUDAAPI cuMemAllocManaged(CUdeviceptr* out, std::size_t size, unsigned flags) {
   return counted(&Functions::cuMemAllocManaged, out, size, flags);
-}
-
-CUresult CUDAAPI cuMemCreate(CUmemGenericAllocationHandle* out, std::size_t size,
-                             const CUmemAllocationProp* properties, unsigned long long flags) {
-  return counted(&Functions::cuMemCreate, out, size, properties, flags);
 }
 
 CUresult CUDAAPI cuGraphAddMemAllocNode(CUgraphNode* out, CUgraph graph,

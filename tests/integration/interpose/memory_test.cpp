@@ -191,8 +191,7 @@ TEST_F(GpuTest, WhatOnlyTheDriverAllocatesIsCounted) {
   const std::uint64_t before = stat("passed_through");
   CUmemAllocationProp properties{};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-  properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
-  properties.location.id = device_;
+  properties.location = {CU_MEM_LOCATION_TYPE_HOST_NUMA, 0};
   CUmemGenericAllocationHandle handle = 0;
   ASSERT_CUDA(cuMemCreate(&handle, 2 * mebibyte, &properties, 0));
   EXPECT_EQ(stat("passed_through"), before + 1);
