@@ -38,6 +38,8 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   if (const CUresult result = device_.driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
     return Status::driver(result, "cuCtxGetCurrent");
   }
+  // Whoever has memory here may work on it, even where nobody announced the context.
+  if (context != nullptr) device_.drain.context_created(context);
   RelaxedCapture relaxed(device_.driver);
   const auto deadline = std::chrono::steady_clock::now() + growth_patience;
   for (;;) {

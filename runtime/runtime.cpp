@@ -136,11 +136,12 @@ void Runtime::context_created(CUcontext context) {
   impl_->device->drain.context_created(context);
 }
 
-void Runtime::context_destroyed(CUcontext context) {
+void Runtime::context_destroyed(CUcontext context, CUcontext heir) {
   Device& device = *impl_->device;
   wait_for(device.driver, context);
-  impl_->allocator.free_all(context);
+  if (heir == nullptr) impl_->allocator.free_all(context);
   std::lock_guard lock(device.lock);
+  if (heir != nullptr) device.regions.hand_over(context, heir);
   device.precopy.context_destroyed(context, *device.frames);
   device.kernels.context_destroyed(context);
   if (device.copier.context() == context) {

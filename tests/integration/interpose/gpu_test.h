@@ -25,10 +25,22 @@ struct Span {
 inline constexpr std::size_t hbm_limit = 32 * mebibyte;
 inline constexpr std::size_t host_limit = 160 * mebibyte;
 
+// As cuCtxCreate, whose parameters changed.
+inline CUresult create_context(CUcontext* context, CUdevice device) {
+#if CUDA_VERSION >= 13000
+  return cuCtxCreate(context, nullptr, 0, device);
+#else
+  return cuCtxCreate(context, 0, device);
+#endif
+}
+
 class GpuTest : public ::testing::Test {
  protected:
   GpuTest();
   ~GpuTest() override;
+
+  // The stream and the kernels, which a context that ended took along.
+  void make_work();
 
   // Asynchronously, on `stream_`.
   void fill(CUdeviceptr words, std::size_t bytes, std::uint32_t seed);
