@@ -117,15 +117,15 @@ TEST_F(ContextTest, AfterAResetThePrimaryContextIsPagedAsBefore) {
   ASSERT_CUDA(cuCtxSetCurrent(context_));
   const auto memory = allocate();
   {
-    // No stream tells of this context; its null stream alone has work.
-    const Blockade blockade;
-    EXPECT_FALSE(moves([&] {
-      CUstream stream = nullptr;
-      EXPECT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-      EXPECT_CUDA(cuMemsetD8Async(memory.back(), 1, piece, stream));
-      EXPECT_CUDA(cuStreamSynchronize(stream));
-      EXPECT_CUDA(cuStreamDestroy(stream));
-    }));
+    // No stream is made that would tell of this context.
+    const Blockade blockade(CU_STREAM_PER_THREAD);
+    std::thread([&] {
+      EXPECT_CUDA(cuCtxSetCurrent(context_));
+      EXPECT_FALSE(moves([&] {
+        EXPECT_CUDA(cuMemsetD8Async(memory.back(), 1, piece, CU_STREAM_PER_THREAD));
+        EXPECT_CUDA(cuStreamSynchronize(CU_STREAM_PER_THREAD));
+      }));
+    }).join();
   }
   free(memory);
   make_work();
