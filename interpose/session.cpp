@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "interpose/keep_exceptions_in.h"
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
@@ -15,19 +16,6 @@
 #include "runtime/options.h"
 
 namespace vhbm::interpose {
-namespace {
-
-template <typename Work>
-void keep_exceptions_in(Work&& work) noexcept {
-  try {
-    work();
-  } catch (const std::exception& error) {
-    log_line(LogLevel::warn, error.what());
-  }
-}
-
-}  // namespace
-
 constinit std::atomic<Runtime*> Session::running_{nullptr};
 constinit std::atomic<bool> Session::decided_{false};
 
@@ -143,43 +131,6 @@ void Session::native_freed(CUdeviceptr address) noexcept {
   native_.erase(found);
 }
 
-void Session::context_created(CUcontext context) noexcept {
-  if (stands_aside()) return;
-  keep_exceptions_in([&] {
-    std::lock_guard lock(mutex_);
-    contexts_.insert(context);
-    if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
-      runtime->context_created(context);
-    }
-  });
-}
-
-void Session::context_destroyed(CUcontext context) noexcept {
-  if (stands_aside()) return;
-  keep_exceptions_in([&] {
-    {
-      std::lock_guard lock(mutex_);
-      contexts_.erase(context);
-    }
-    if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
-      captures.context_destroyed(context, *runtime);
-      runtime->context_destroyed(context);
-      std::lock_guard lock(mutex_);
-      std::erase_if(native_, [&](const auto& memory) {
-        if (memory.second.context != context) return false;
-        runtime->native_freed(memory.second.device, memory.second.size);
-        return true;
-      });
-    }
-    {
-      std::lock_guard lock(mutex_);
-      peers_.context_destroyed(context);
-      if (Runtime* const runtime = Session::runtime()) (void)open_to_peers(*runtime);
-    }
-    layouts.forget();
-  });
-}
-
 Status Session::peer_enabled(const Linkage& linkage, CUcontext peer) noexcept {
   // Without its required functions the driver is never told of regions.
   if (stands_aside() || linkage.missing != nullptr) return {};
@@ -223,43 +174,6 @@ Status Session::open_to_peers(Runtime& runtime) {
     if (!opened.ok()) all = opened;
   }
   return all;
-}
-
-void Session::primary_retained(CUdevice device, CUcontext context) noexcept {
-  if (stands_aside()) return;
-  keep_exceptions_in([&] {
-    {
-      std::lock_guard lock(mutex_);
-      Primary& primary = primaries_[device];
-      primary.context = context;
-      ++primary.retained;
-    }
-    context_created(context);
-  });
-}
-
-void Session::primary_released(CUdevice device) noexcept {
-  if (stands_aside()) return;
-  {
-    std::lock_guard lock(mutex_);
-    const auto found = primaries_.find(device);
-    if (found == primaries_.end() || found->second.retained == 0) return;
-    if (--found->second.retained != 0) return;
-  }
-  primary_reset(device);
-}
-
-void Session::primary_reset(CUdevice device) noexcept {
-  if (stands_aside()) return;
-  CUcontext context = nullptr;
-  {
-    std::lock_guard lock(mutex_);
-    const auto found = primaries_.find(device);
-    if (found == primaries_.end()) return;
-    context = found->second.context;
-    found->second.context = nullptr;
-  }
-  if (context != nullptr) context_destroyed(context);
 }
 
 }  // namespace vhbm::interpose

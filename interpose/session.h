@@ -57,11 +57,22 @@ class Session {
   void native_freed(CUdeviceptr address) noexcept;
 
   void context_created(CUcontext context) noexcept;
+  // Not of a primary one: the driver does not let it be destroyed like others.
   void context_destroyed(CUcontext context) noexcept;
-  // A device's primary context: the last release ends it, and so does a reset.
+  // A use more or less; the last one ends it.
+  void context_attached(CUcontext context) noexcept;
+  void context_detached(CUcontext context) noexcept;
+  // A device's primary context: the last release ends it, and so does a reset, after which whoever
+  // retained it has it anew.
   void primary_retained(CUdevice device, CUcontext context) noexcept;
   void primary_released(CUdevice device) noexcept;
   void primary_reset(CUdevice device) noexcept;
+  void primary_renewed(CUdevice device) noexcept;
+  // A green context keeps its device's primary context alive, and leaves it its memory. As which
+  // contexts it is used, it tells one by one.
+  void green_created(CUgreenCtx green, CUdevice device, CUcontext primary) noexcept;
+  void green_used(CUgreenCtx green, CUcontext context) noexcept;
+  void green_destroyed(CUgreenCtx green) noexcept;
 
   // The current context was given access to the memory of `peer`, or lost it.
   //   any error  regions could not be opened to it: take the access back
@@ -89,7 +100,15 @@ class Session {
   struct Primary {
     CUcontext context = nullptr;
     int retained = 0;
+    CUcontext ended_as = nullptr;  // by a reset
   };
+  struct Green {
+    CUdevice device;
+    CUcontext primary;
+    std::set<CUcontext> contexts;
+  };
+  // `heir` gets what was the context's, if there is one.
+  void context_ended(CUcontext context, CUcontext heir) noexcept;
 
   static constinit std::atomic<Runtime*> running_;
   static constinit std::atomic<bool> decided_;  // started, or never will be
@@ -98,7 +117,9 @@ class Session {
   std::set<CUdevice> not_paged_;
   std::atomic<bool> peers_use_default_pool_{false};
   std::set<CUcontext> contexts_;
+  std::map<CUcontext, int> attached_;  // uses beyond the first
   std::map<CUdevice, Primary> primaries_;
+  std::map<CUgreenCtx, Green> greens_;
   Peers peers_;
   std::unordered_map<CUdeviceptr, NativeMemory> native_;
 };

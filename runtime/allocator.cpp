@@ -47,6 +47,8 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   if (const CUresult result = device_.driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
     return Status::driver(result, "cuCtxGetCurrent");
   }
+  // Whoever has memory here may work on it, even where nobody announced the context.
+  if (context != nullptr) device_.drain.context_created(context);
   return allocate({size, context, RegionKind::plain, nullptr, 0});
 }
 

@@ -56,10 +56,14 @@ void PagedDevice::trim_idle(Bytes keep) {
   allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));
 }
 
-void PagedDevice::context_destroyed(CUcontext context) {
+void PagedDevice::context_destroyed(CUcontext context, CUcontext heir) {
   wait_for(device->driver, context);
-  allocator.free_all(context);
+  if (heir == nullptr) allocator.free_all(context);
   std::lock_guard lock(device->lock);
+  if (heir != nullptr) {
+    device->regions.hand_over(context, heir);
+    device->idle.context_destroyed(context);
+  }
   device->precopy.context_destroyed(context, *device->frames);
   device->kernels.context_destroyed(context);
   if (device->copier.context() == context) {

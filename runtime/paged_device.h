@@ -29,7 +29,8 @@ class PagedDevice {
   // Gives up freed regions until at most `keep` bytes of them, and of stream-ordered ones that
   // live, are mapped.
   void trim_idle(Bytes keep);
-  void context_destroyed(CUcontext context);
+  // `heir` gets its regions, if there is one.
+  void context_destroyed(CUcontext context, CUcontext heir);
   // Hot. [address, address + length) begins in this device's part of the window.
   void touched(DeviceAddress address, Bytes length, Access access) noexcept;
   // Hot. How much of the region there, if any, is not in HBM.

@@ -136,6 +136,13 @@ std::vector<Region*> Regions::withdraw_all(CUcontext context) {
   return withdrawn;
 }
 
+void Regions::hand_over(CUcontext from, CUcontext to) {
+  std::unique_lock lock(mutex_);
+  for (const auto& region : by_index_) {
+    if (region != nullptr && region->view.context == from) region->view.context = to;
+  }
+}
+
 void Regions::erase(Region* region) {
   std::unique_lock lock(mutex_);
   const std::uint32_t index = region->index;

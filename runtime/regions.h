@@ -83,6 +83,8 @@ class Regions {
   // All of one context, as above.
   [[nodiscard]] std::vector<Region*> withdraw_all(CUcontext context);
   void erase(Region* region);
+  // What belongs to one context, whether it can be found or not, belongs to another from now on.
+  void hand_over(CUcontext from, CUcontext to);
 
   // The live region that contains an address. The pointer is good under the pager's lock.
   [[nodiscard]] Region* region_at(DeviceAddress inside) const;

@@ -211,8 +211,8 @@ void Runtime::context_created(CUcontext context) {
   impl_->process.drain.context_created(context);
 }
 
-void Runtime::context_destroyed(CUcontext context) {
-  impl_->each([&](PagedDevice& one) { one.context_destroyed(context); });
+void Runtime::context_destroyed(CUcontext context, CUcontext heir) {
+  impl_->each([&](PagedDevice& one) { one.context_destroyed(context, heir); });
   impl_->process.drain.context_destroyed(context);
 }
 

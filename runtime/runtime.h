@@ -102,7 +102,8 @@ class Runtime {
   // driver made it and withdrawn before the driver destroys it; a capture is announced before the
   // driver begins it, inside the gate, and withdrawn after the driver ended it.
   void context_created(CUcontext context);
-  void context_destroyed(CUcontext context);  // frees the context's regions
+  // The context's regions go to `heir`; without one they are freed.
+  void context_destroyed(CUcontext context, CUcontext heir = nullptr);
   void stream_created(CUcontext context, CUstream stream);
   void stream_destroyed(CUstream stream);
   void capture_began();

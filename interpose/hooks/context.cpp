@@ -29,7 +29,10 @@ CUresult release(CUresult (CUDAAPI* Functions::*function)(CUdevice), CUdevice de
 CUresult reset(CUresult (CUDAAPI* Functions::*function)(CUdevice), CUdevice device) {
   const HookScope scope;
   if (scope.outermost()) Session::get().primary_reset(device);
-  return scope.call(function, device);
+  const CUresult result = scope.call(function, device);
+  // Who retained it has it still: "Resetting the primary context does not release it" (cuda.h).
+  if (scope.outermost()) Session::get().primary_renewed(device);
+  return result;
 }
 
 }  // namespace
@@ -72,6 +75,48 @@ CUresult CUDAAPI cuCtxDestroy(CUcontext context) {
 
 CUresult CUDAAPI cuCtxDestroy_v2(CUcontext context) {
   return destroy(&Functions::cuCtxDestroy_v2, context);
+}
+
+CUresult CUDAAPI cuCtxAttach(CUcontext* out, unsigned flags) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuCtxAttach, out, flags);
+  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().context_attached(*out);
+  return result;
+}
+
+CUresult CUDAAPI cuCtxDetach(CUcontext context) {
+  const HookScope scope;
+  if (scope.outermost()) Session::get().context_detached(context);
+  return scope.call(&Functions::cuCtxDetach, context);
+}
+
+CUresult CUDAAPI cuGreenCtxCreate(CUgreenCtx* out, CUdevResourceDesc resources, CUdevice device,
+                                  unsigned flags) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuGreenCtxCreate, out, resources, device, flags);
+  CUcontext primary = nullptr;
+  // It is alive from here on; this only asks which it is.
+  if (result != CUDA_SUCCESS || !scope.outermost() ||
+      scope.call(&Functions::cuDevicePrimaryCtxRetain, &primary, device) != CUDA_SUCCESS) {
+    return result;
+  }
+  (void)scope.call(&Functions::cuDevicePrimaryCtxRelease_v2, device);
+  Session::get().green_created(*out, device, primary);
+  return result;
+}
+
+CUresult CUDAAPI cuGreenCtxDestroy(CUgreenCtx green) {
+  const HookScope scope;
+  if (scope.outermost()) Session::get().green_destroyed(green);
+  return scope.call(&Functions::cuGreenCtxDestroy, green);
+}
+
+// Its null stream can be used from here on.
+CUresult CUDAAPI cuCtxFromGreenCtx(CUcontext* out, CUgreenCtx green) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuCtxFromGreenCtx, out, green);
+  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().green_used(green, *out);
+  return result;
 }
 
 CUresult CUDAAPI cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice device) {

@@ -6,13 +6,14 @@
 namespace vhbm::interpose {
 namespace {
 
-template <typename... P>
-CUresult create(CUresult (CUDAAPI* Functions::*function)(CUstream*, P...), CUstream* out,
-                std::type_identity_t<P>... more) {
+// `created` is told the context that the stream is in.
+template <typename... P, typename Created>
+CUresult create_in(CUresult (CUDAAPI* Functions::*function)(CUstream*, P...), Created&& created,
+                   CUstream* out, std::type_identity_t<P>... more) {
   const HookScope scope;
   Runtime* const runtime = scope.start();
   const CUresult result = scope.call(function, out, more...);
-  if (runtime == nullptr || result != CUDA_SUCCESS) return result;
+  if (result != CUDA_SUCCESS || !scope.outermost() || Session::stands_aside()) return result;
   const Queries& ask = scope.linkage().ask;
   CUcontext context = nullptr;
   // A green context's stream belongs to another context than the current one.
@@ -20,8 +21,16 @@ CUresult create(CUresult (CUDAAPI* Functions::*function)(CUstream*, P...), CUstr
       context == nullptr) {
     (void)ask.cuCtxGetCurrent(&context);
   }
-  runtime->stream_created(context, *out);
+  created(context);
+  if (runtime != nullptr) runtime->stream_created(context, *out);
   return result;
+}
+
+template <typename... P>
+CUresult create(CUresult (CUDAAPI* Functions::*function)(CUstream*, P...), CUstream* out,
+                std::type_identity_t<P>... more) {
+  return create_in(
+      function, [](CUcontext) {}, out, more...);
 }
 
 CUresult destroy(CUresult (CUDAAPI* Functions::*function)(CUstream), CUstream stream) {
@@ -69,7 +78,10 @@ CUresult CUDAAPI cuStreamCreateWithPriority(CUstream* out, unsigned flags, int p
 #if CUDA_VERSION >= 12050
 CUresult CUDAAPI cuGreenCtxStreamCreate(CUstream* out, CUgreenCtx context, unsigned flags,
                                         int priority) {
-  return create(&Functions::cuGreenCtxStreamCreate, out, context, flags, priority);
+  return create_in(
+      &Functions::cuGreenCtxStreamCreate,
+      [context](CUcontext as) { Session::get().green_used(context, as); }, out, context, flags,
+      priority);
 }
 #endif
 

@@ -198,4 +198,82 @@ TEST(AloneContext, DISABLED_PrimaryReleases) {
   EXPECT_EQ(active, 0);
 }
 
+class GreenContext : public OnDevice {
+ protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    CUdevResource all{}, part{};
+    unsigned groups = 1;
+    CUdevResourceDesc described = nullptr;
+    OK(cuDeviceGetDevResource(device_, &all, CU_DEV_RESOURCE_TYPE_SM));
+    OK(cuDevSmResourceSplitByCount(&part, &groups, &all, nullptr, 0, all.sm.smCount / 2));
+    OK(cuDevResourceGenerateDesc(&described, &part, 1));
+    OK(cuGreenCtxCreate(&green_, described, device_, CU_GREEN_CTX_DEFAULT_STREAM));
+    OK(cuCtxFromGreenCtx(&as_context_, green_));
+  }
+  void TearDown() override {
+    cuCtxSetCurrent(context_);
+    if (green_ != nullptr) cuGreenCtxDestroy(green_);
+    OnDevice::TearDown();
+  }
+  CUgreenCtx green_ = nullptr;
+  CUcontext as_context_ = nullptr;
+};
+
+TEST_F(GreenContext, HasMemoryAndKernelsOfThePrimaryOne) {
+  // cuda.h, cuCtxFromGreenCtx: "the converted context pContext is a normal primary context but with
+  // the resources of the specified green context"
+  const CUdeviceptr memory = allocate(4096);
+  OK(cuCtxSetCurrent(as_context_));
+  OK(launch(kernel("fill"), 1024, nullptr, memory, 6u, 1024u));
+  OK(cuCtxSynchronize());
+  CUdeviceptr made = 0;
+  OK(cuMemAlloc(&made, 4096));
+  allocations_.push_back(made);
+  OK(cuMemcpyDtoD(made, memory, 4096));
+  OK(cuCtxSynchronize());
+  OK(cuCtxSetCurrent(context_));
+  OK(cuGreenCtxDestroy(green_));
+  green_ = nullptr;
+  EXPECT_EQ(read(made, 1024), Words(1024, 6u));
+}
+
+#if CUDA_VERSION >= 12050
+TEST_F(GreenContext, ItsStreamsAreItsOwn) {
+  // cuStreamGetCtx: "the returned context is equivalent to the one returned by cuCtxFromGreenCtx()"
+  // cuGreenCtxStreamCreate: "CU_STREAM_NON_BLOCKING: This must be specified."
+  CUstream stream = nullptr;
+  CUcontext of_stream = nullptr;
+  EXPECT_EQ(cuGreenCtxStreamCreate(&stream, green_, CU_STREAM_DEFAULT, 0),
+            CUDA_ERROR_INVALID_VALUE);
+  OK(cuGreenCtxStreamCreate(&stream, green_, CU_STREAM_NON_BLOCKING, 0));
+  OK(cuStreamGetCtx(stream, &of_stream));
+  EXPECT_EQ(of_stream, as_context_);
+  const CUdeviceptr memory = allocate(4096);
+  OK(launch(kernel("fill"), 1024, stream, memory, 7u, 1024u));
+  OK(cuStreamSynchronize(stream));
+  EXPECT_EQ(read(memory, 1024), Words(1024, 7u));
+  OK(cuStreamDestroy(stream));
+}
+#endif
+
+TEST_F(GreenContext, KeepsThePrimaryOneAlive) {
+  // cuGreenCtxCreate: "This API will retain the primary context on device dev"
+  const CUdeviceptr memory = allocate(4096);
+  OK(cuDevicePrimaryCtxRelease(device_));
+  unsigned flags = 0;
+  int active = 0;
+  OK(cuDevicePrimaryCtxGetState(device_, &flags, &active));
+  EXPECT_EQ(active, 1);
+  OK(cuMemsetD8(memory, 1, 4096));
+  OK(cuDevicePrimaryCtxRetain(&context_, device_));
+}
+
+TEST_F(GreenContext, IsDestroyedOnce) {
+  OK(cuGreenCtxDestroy(green_));
+  EXPECT_NE(cuCtxSetCurrent(as_context_), CUDA_SUCCESS);
+  EXPECT_NE(cuGreenCtxDestroy(green_), CUDA_SUCCESS);
+  green_ = nullptr;
+}
+
 }  // namespace

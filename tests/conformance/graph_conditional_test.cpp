@@ -38,7 +38,8 @@ class ConditionalNode : public OnDevice {
     parameters.conditional.size = size;
     parameters.conditional.ctx = context_;
     CUgraphNode node = nullptr;
-    if (cuGraphAddNode(&node, graph_, nullptr, nullptr, 0, &parameters) != CUDA_SUCCESS) return {};
+    if (cuGraphAddNode_v2(&node, graph_, nullptr, nullptr, 0, &parameters) != CUDA_SUCCESS)
+      return {};
     const CUgraph* bodies = parameters.conditional.phGraph_out;
     return {bodies, bodies + size};
   }

@@ -55,7 +55,7 @@ class NodeParameters : public OnDevice {
   }
   CUgraphNode add(CUgraphNodeParams given, std::vector<CUgraphNode> after = {}) {
     CUgraphNode node = nullptr;
-    EXPECT_EQ(cuGraphAddNode(&node, graph_, after.data(), nullptr, after.size(), &given),
+    EXPECT_EQ(cuGraphAddNode_v2(&node, graph_, after.data(), nullptr, after.size(), &given),
               CUDA_SUCCESS);
     return node;
   }
@@ -123,7 +123,7 @@ TEST_F(NodeParameters, AnEdgeBetweenWholeNodesMayBeDescribed) {
   CUgraphNode second = nullptr;
   const CUgraphEdgeData whole{};
   CUgraphNodeParams given = set(memory_, 2);
-  OK(cuGraphAddNode(&second, graph_, &first, &whole, 1, &given));
+  OK(cuGraphAddNode_v2(&second, graph_, &first, &whole, 1, &given));
   EXPECT_EQ(run(), 2u);
 }
 

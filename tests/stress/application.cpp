@@ -56,6 +56,8 @@ void Application::act(Operation operation) {
       return record();
     case Operation::replay:
       return replay();
+    case Operation::change_node:
+      return change_node();
     case Operation::change_stream: {
       Buffer& buffer = choose_buffer();
       const auto next = static_cast<unsigned>(below(Gpu::streams));
@@ -142,7 +144,8 @@ Edit Application::choose_edit(Operation kind) {
   if (kind == Operation::linger) {
     edit.rounds = 1 + static_cast<std::uint32_t>(below(below(4) == 0 ? 3000 : 300));
   }
-  if (kind == Operation::copy_between) {
+  if (kind == Operation::copy_between || kind == Operation::copy_rows ||
+      kind == Operation::copy_batch) {
     edit.source = &choose_buffer();
     if (edit.source == &buffer) {
       // Copies within one buffer might overlap, which the driver leaves undefined.
@@ -183,6 +186,15 @@ void Application::record() {
     destroy_recordings_of(recordings_.front().edits.front().buffer);
   }
   Recording recording{};
+  if (below(2) == 0) {
+    for (std::uint64_t left = 1 + below(4); left > 0; --left) {
+      recording.edits.push_back(choose_edit(Operation::add));
+    }
+    recording.built = gpu_->build(recording.edits);
+    recording.executable = recording.built.executable;
+    recordings_.push_back(std::move(recording));
+    return;
+  }
   static const std::vector<Operation> kinds = [] {
     std::vector<Operation> all;
     for (unsigned i = 0; i < operation_count; ++i) {
@@ -206,13 +218,28 @@ void Application::replay() {
   submit_in_order(recording.edits, stream, recording.executable);
 }
 
+void Application::change_node() {
+  const auto found =
+      std::find_if(recordings_.begin(), recordings_.end(),
+                   [](const Recording& recording) { return !recording.built.nodes.empty(); });
+  if (found == recordings_.end()) return;
+  const std::size_t node = below(found->edits.size());
+  found->edits[node] = choose_edit(Operation::add);
+  gpu_->change(found->built, node, found->edits[node]);
+}
+
+void Application::destroy(const Recording& recording) {
+  STRESS_CHECK(cuGraphExecDestroy(recording.executable));
+  if (recording.built.graph != nullptr) STRESS_CHECK(cuGraphDestroy(recording.built.graph));
+}
+
 void Application::destroy_recordings_of(const Buffer* buffer) {
   const auto names = [&](const Edit& edit) {
     return edit.buffer == buffer || edit.source == buffer;
   };
   std::erase_if(recordings_, [&](const Recording& recording) {
     if (std::none_of(recording.edits.begin(), recording.edits.end(), names)) return false;
-    STRESS_CHECK(cuGraphExecDestroy(recording.executable));
+    destroy(recording);
     return true;
   });
 }
@@ -221,9 +248,7 @@ void Application::renew_context() {
   // Others still use the primary one. Each renewal costs many operations: not too many of them.
   if (!own_context_ || below(4) != 0) return;
   check_everything();
-  for (const Recording& recording : recordings_) {
-    STRESS_CHECK(cuGraphExecDestroy(recording.executable));
-  }
+  for (const Recording& recording : recordings_) destroy(recording);
   recordings_.clear();
   gpu_->close();  // with all buffers still in it
   buffers_.clear();

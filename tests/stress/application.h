@@ -35,8 +35,9 @@ class Application {
     std::size_t first, count;
   };
   struct Recording {
-    CUgraphExec executable;
+    CUgraphExec executable = nullptr;
     std::vector<Edit> edits;
+    Gpu::Built built;  // empty when it was captured
   };
 
   void act();
@@ -46,6 +47,7 @@ class Application {
   void edit(Operation kind);
   void record();
   void replay();
+  void change_node();
   void renew_context();
   void check_copy(const Buffer& buffer, Range range);
   void check_sum(const Buffer& buffer, Range range);
@@ -57,6 +59,7 @@ class Application {
   [[nodiscard]] Range choose_range(const Buffer& buffer, std::size_t most);
   [[nodiscard]] Buffer& choose_buffer() { return *buffers_[below(buffers_.size())]; }
   [[nodiscard]] std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
+  static void destroy(const Recording& recording);
   void destroy_recordings_of(const Buffer* buffer);
   [[noreturn]] void report(const Buffer& buffer, const std::string& what) const;
 

@@ -64,6 +64,12 @@ struct Edit {
   }
 };
 
+// What copy_rows and set_rows change of the range: rows of `width` words, `pitch` words apart.
+struct Rows {
+  std::size_t width, pitch, height;
+};
+[[nodiscard]] Rows rows_of(const Edit& edit);
+
 // Makes the edit on the shadow.
 void apply(const Edit& edit);
 

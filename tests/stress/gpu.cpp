@@ -40,6 +40,7 @@ Gpu::Gpu(bool own_context) : own_context_(own_context) {
                                        {&sum_, "sum"}}) {
     check(cuModuleGetFunction(function, module_, name), name);
   }
+  load_library();
   STRESS_CHECK(cuEventCreate(&event_, CU_EVENT_DISABLE_TIMING));
   STRESS_CHECK(cuMemAlloc(&table_, table_bytes));
   void* memory = nullptr;
@@ -65,6 +66,7 @@ void Gpu::close() {
   if (own_context_) {
     STRESS_CHECK(cuMemFreeHost(sum_result_));
     STRESS_CHECK(cuCtxDestroy(context));
+    STRESS_CHECK(cuLibraryUnload(library_));
     return;
   }
   destroy_streams();
@@ -73,7 +75,18 @@ void Gpu::close() {
   STRESS_CHECK(cuMemFreeHost(sum_result_));
   STRESS_CHECK(cuEventDestroy(event_));
   STRESS_CHECK(cuModuleUnload(module_));
+  STRESS_CHECK(cuLibraryUnload(library_));
   STRESS_CHECK(cuDevicePrimaryCtxRelease(device_));
+}
+
+void Gpu::load_library() {
+  CUresult loaded = CUDA_ERROR_NO_BINARY_FOR_GPU;
+  for (const auto& image : stress_kernels_images()) {
+    loaded = cuLibraryLoadData(&library_, image.data, nullptr, nullptr, 0, nullptr, nullptr, 0);
+    if (loaded == CUDA_SUCCESS) break;
+  }
+  check(loaded, "cuLibraryLoadData");
+  STRESS_CHECK(cuLibraryGetKernel(&add_kernel_, library_, "add"));
 }
 
 void Gpu::make_streams() {
@@ -126,6 +139,63 @@ void Gpu::copy_in(const Edit& edit, unsigned stream) {
   staged_on_ = stream;
 }
 
+void Gpu::copy_rows(const Edit& edit, unsigned stream) {
+  constexpr std::size_t word = sizeof(std::uint32_t);
+  const Rows rows = rows_of(edit);
+  CUDA_MEMCPY3D copy{};
+  copy.dstMemoryType = copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+  copy.dstDevice = edit.address();
+  copy.srcDevice = edit.source->address + edit.source_first * word;
+  copy.dstPitch = copy.srcPitch = rows.pitch * word;
+  copy.WidthInBytes = rows.width * word;
+  if (edit.value % 2 == 0 || rows.height == 1) {
+    CUDA_MEMCPY2D flat{};
+    flat.dstMemoryType = flat.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+    flat.dstDevice = copy.dstDevice;
+    flat.srcDevice = copy.srcDevice;
+    flat.dstPitch = flat.srcPitch = copy.dstPitch;
+    flat.WidthInBytes = copy.WidthInBytes;
+    flat.Height = rows.height;
+    STRESS_CHECK(cuMemcpy2DAsync(&flat, streams_[stream]));
+    return;
+  }
+  copy.dstHeight = copy.srcHeight = copy.Height = 3;
+  copy.Depth = rows.height / 3;
+  STRESS_CHECK(cuMemcpy3DAsync(&copy, streams_[stream]));
+}
+
+void Gpu::copy_batch(const Edit& edit, unsigned stream) {
+  constexpr std::size_t word = sizeof(std::uint32_t);
+  const CUdeviceptr first_to = edit.address();
+  const CUdeviceptr first_from = edit.source->address + edit.source_first * word;
+#if CUDA_VERSION >= 13000
+  // A batch must have a stream (cuda.h: cuMemcpyBatchAsync).
+  if (streams_[stream] != nullptr && edit.count > 1) {
+    const std::size_t half = edit.count / 2 * word;
+    CUdeviceptr to[] = {first_to, first_to + half}, from[] = {first_from, first_from + half};
+    std::size_t sizes[] = {half, edit.count * word - half}, first = 0;
+    CUmemcpyAttributes attributes{};
+    attributes.srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_STREAM;
+    STRESS_CHECK(cuMemcpyBatchAsync(to, from, sizes, 2, &attributes, &first, 1, streams_[stream]));
+    return;
+  }
+#endif
+  STRESS_CHECK(cuMemcpyDtoDAsync(first_to, first_from, edit.count * word, streams_[stream]));
+}
+
+void Gpu::packed_add(const Edit& edit, unsigned stream) {
+  struct {
+    CUdeviceptr words;
+    unsigned long long count;
+    unsigned value;
+  } packed{edit.address(), edit.count, edit.value};
+  std::size_t size = sizeof packed;
+  void* extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &packed, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
+                   CU_LAUNCH_PARAM_END};
+  STRESS_CHECK(cuLaunchKernel(reinterpret_cast<CUfunction>(add_kernel_), 4, 1, 1, 64, 1, 1, 0,
+                              streams_[stream], nullptr, extra));
+}
+
 void Gpu::submit(const Edit& edit, unsigned stream) {
   CUdeviceptr address = edit.address();
   unsigned long long first = edit.first, count = edit.count;
@@ -147,6 +217,18 @@ void Gpu::submit(const Edit& edit, unsigned stream) {
     case Operation::set_words:
       STRESS_CHECK(cuMemsetD32Async(address, value, edit.count, streams_[stream]));
       return;
+    case Operation::copy_rows:
+      return copy_rows(edit, stream);
+    case Operation::copy_batch:
+      return copy_batch(edit, stream);
+    case Operation::set_rows: {
+      const Rows rows = rows_of(edit);
+      STRESS_CHECK(cuMemsetD2D32Async(address, rows.pitch * sizeof(std::uint32_t), value,
+                                      rows.width, rows.height, streams_[stream]));
+      return;
+    }
+    case Operation::packed_add:
+      return packed_add(edit, stream);
     case Operation::fill:
       return launch(fill_, 4, stream, named);
     case Operation::add:
@@ -217,6 +299,48 @@ CUgraphExec Gpu::record(const std::vector<Edit>& edits, unsigned stream) {
 
 void Gpu::launch(CUgraphExec graph, unsigned stream) {
   STRESS_CHECK(cuGraphLaunch(graph, streams_[stream]));
+}
+
+namespace {
+
+// Calls `use` with the parameters of a node that makes the edit.
+template <typename Use>
+void with_node(CUfunction add, const Edit& edit, Use&& use) {
+  CUdeviceptr address = edit.address();
+  unsigned long long count = edit.count;
+  unsigned value = edit.value;
+  void* parameters[] = {&address, &count, &value};
+  CUDA_KERNEL_NODE_PARAMS node{};
+  node.func = add;
+  node.gridDimX = 4;
+  node.blockDimX = 64;
+  node.gridDimY = node.gridDimZ = node.blockDimY = node.blockDimZ = 1;
+  node.kernelParams = parameters;
+  use(node);
+}
+
+}  // namespace
+
+Gpu::Built Gpu::build(const std::vector<Edit>& adds) {
+  Built built;
+  STRESS_CHECK(cuGraphCreate(&built.graph, 0));
+  for (const Edit& edit : adds) {
+    CUgraphNode node = nullptr;
+    with_node(add_, edit, [&](const CUDA_KERNEL_NODE_PARAMS& parameters) {
+      STRESS_CHECK(cuGraphAddKernelNode(&node, built.graph,
+                                        built.nodes.empty() ? nullptr : &built.nodes.back(),
+                                        built.nodes.empty() ? 0 : 1, &parameters));
+    });
+    built.nodes.push_back(node);
+  }
+  STRESS_CHECK(cuGraphInstantiate(&built.executable, built.graph, 0));
+  return built;
+}
+
+void Gpu::change(const Built& built, std::size_t node, const Edit& add) {
+  with_node(add_, add, [&](const CUDA_KERNEL_NODE_PARAMS& parameters) {
+    STRESS_CHECK(cuGraphExecKernelNodeSetParams(built.executable, built.nodes[node], &parameters));
+  });
 }
 
 }  // namespace stress

@@ -46,12 +46,24 @@ class Gpu {
   // Makes a graph of the edits, by capturing them.
   [[nodiscard]] CUgraphExec record(const std::vector<Edit>& edits, unsigned stream);
   void launch(CUgraphExec graph, unsigned stream);
+  // A graph of kernels that add, built by hand, one after the other; with its nodes, to be changed.
+  struct Built {
+    CUgraph graph = nullptr;
+    CUgraphExec executable = nullptr;
+    std::vector<CUgraphNode> nodes;
+  };
+  [[nodiscard]] Built build(const std::vector<Edit>& adds);
+  void change(const Built& built, std::size_t node, const Edit& add);
 
  private:
+  void load_library();
   void make_streams();
   void destroy_streams();
   void launch(CUfunction kernel, unsigned blocks, unsigned stream, void** parameters);
   void copy_in(const Edit& edit, unsigned stream);
+  void copy_rows(const Edit& edit, unsigned stream);
+  void copy_batch(const Edit& edit, unsigned stream);
+  void packed_add(const Edit& edit, unsigned stream);
 
   const bool own_context_;
   CUdevice device_ = 0;
@@ -59,6 +71,8 @@ class Gpu {
   CUmodule module_ = nullptr;
   CUfunction fill_ = nullptr, add_ = nullptr, hidden_add_ = nullptr, linger_ = nullptr,
              sum_ = nullptr;
+  CUlibrary library_ = nullptr;
+  CUkernel add_kernel_ = nullptr;
   std::array<CUstream, streams> streams_{};
   CUevent event_ = nullptr;
   CUdeviceptr table_ = 0;              // of addresses, in a region

@@ -14,6 +14,10 @@ GpuTest::GpuTest(CUdevice device) {
   EXPECT_CUDA(cuDeviceGet(&device_, device));
   EXPECT_CUDA(cuDevicePrimaryCtxRetain(&context_, device_));
   EXPECT_CUDA(cuCtxSetCurrent(context_));
+  make_work();
+}
+
+void GpuTest::make_work() {
   EXPECT_CUDA(cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING));
   EXPECT_CUDA(gpu_image::load(interpose_kernels_images(), &module_));
   EXPECT_CUDA(cuModuleGetFunction(&fill_, module_, "fill_words"));

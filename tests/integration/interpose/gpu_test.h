@@ -28,10 +28,22 @@ inline constexpr std::size_t host_limit = 160 * mebibyte;
 // A statistic of this process on a device, as `vhbm stat` sees it.
 std::uint64_t stat_of_this_process(const std::string& name, CUdevice device = 0);
 
+// As cuCtxCreate, whose parameters changed.
+inline CUresult create_context(CUcontext* context, CUdevice device) {
+#if CUDA_VERSION >= 13000
+  return cuCtxCreate(context, nullptr, 0, device);
+#else
+  return cuCtxCreate(context, 0, device);
+#endif
+}
+
 class GpuTest : public ::testing::Test {
  protected:
   explicit GpuTest(CUdevice device = 0);
   ~GpuTest() override;
+
+  // The stream and the kernels, which a context that ended took along.
+  void make_work();
 
   // Asynchronously, on `stream_`.
   void fill(CUdeviceptr words, std::size_t bytes, std::uint32_t seed);

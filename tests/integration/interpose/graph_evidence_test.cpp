@@ -140,7 +140,7 @@ TEST_F(GraphEvidence, NodesOfAnyType) {
   CUgraphNodeParams given{};
   given.type = CU_GRAPH_NODE_TYPE_MEMSET;
   given.memset = {memory_[1], 0, 0, 1, 64, 1, context_};
-  ASSERT_CUDA(cuGraphAddNode(&set_node, graph_, nullptr, nullptr, 0, &given));
+  ASSERT_CUDA(cuGraphAddNode_v2(&set_node, graph_, nullptr, nullptr, 0, &given));
   instantiate();
   EXPECT_EQ(named(), (Regions{0, 1}));
   given.memset.dst = memory_[2];
@@ -196,7 +196,7 @@ TEST_F(GraphEvidence, BodiesOfConditionalNodes) {
   given.conditional.size = 2;
   given.conditional.ctx = context_;
   CUgraphNode conditional = nullptr;
-  ASSERT_CUDA(cuGraphAddNode(&conditional, graph_, nullptr, nullptr, 0, &given));
+  ASSERT_CUDA(cuGraphAddNode_v2(&conditional, graph_, nullptr, nullptr, 0, &given));
   const CUgraphNode node = add_kernel(given.conditional.phGraph_out[0], 1);
   add_kernel(given.conditional.phGraph_out[1], 2);
   instantiate();

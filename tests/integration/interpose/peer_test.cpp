@@ -223,7 +223,7 @@ TEST_F(PeerTestAlone, DISABLED_NoLonger) {
 
 TEST_F(PeerTestAlone, DISABLED_ContextGone) {
   CUcontext second = nullptr;
-  ASSERT_CUDA(cuCtxCreate(&second, nullptr, 0, 1));
+  ASSERT_CUDA(create_context(&second, 1));
   ASSERT_CUDA(cuCtxEnablePeerAccess(context_, 0));
   ASSERT_CUDA(cuCtxSetCurrent(context_));
   allocate(1);

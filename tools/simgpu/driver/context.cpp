@@ -16,8 +16,12 @@ bool is_blocking(const Stream& stream) {
 
 }  // namespace
 
-Context::Context(Device* owner, unsigned context_flags, bool is_primary)
-    : device(owner), flags(context_flags), primary(is_primary), id(next_context_id++) {
+Context::Context(Device* owner, unsigned context_flags, bool is_primary, Context* primary_of_green)
+    : device(owner),
+      flags(context_flags),
+      primary(is_primary),
+      home(primary_of_green == nullptr ? this : primary_of_green),
+      id(next_context_id++) {
   revive();
 }
 

@@ -21,7 +21,8 @@ struct Device;
 
 class Context {
  public:
-  Context(Device* device, unsigned flags, bool primary);
+  // A green context has streams of its own, and the memory and modules of `primary_of_green`.
+  Context(Device* device, unsigned flags, bool primary, Context* primary_of_green = nullptr);
 
   // The stream a handle of the API means: CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, NULL by the
   // entry's variant, or a created stream of any context. Null when there is none.
@@ -59,6 +60,8 @@ class Context {
   Device* const device;
   unsigned flags;
   const bool primary;
+  Context* const home;  // whose memory and modules it has: its own, as a rule
+  unsigned uses = 1;    // cuCtxAttach and cuCtxDetach
   bool alive = true;
   CUresult error = CUDA_SUCCESS;  // sticky
   std::atomic<bool> cancelled{
@@ -73,6 +76,9 @@ class Context {
   std::unordered_map<std::thread::id, std::shared_ptr<Stream>> per_thread_;
   std::shared_ptr<Stream> recorder_;
 };
+
+// Ends a context, and what belongs to it.
+void destroy_context(class Call& call, Context* context);
 
 // The calling thread's current context, or null.
 Context* current_context();

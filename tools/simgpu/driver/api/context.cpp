@@ -17,7 +17,9 @@ CUcontext handle_of(Context* context) {
   return reinterpret_cast<CUcontext>(context);
 }
 
-void destroy(Call& call, Context* context) {
+}  // namespace
+
+void destroy_context(Call& call, Context* context) {
   context->destroy(call.lock());
   Machine& m = *machine();
   std::vector<CUmodule> modules;
@@ -29,6 +31,8 @@ void destroy(Call& call, Context* context) {
     for (const auto& [name, function] : taken->functions) m.functions.take(function);
   }
 }
+
+namespace {
 
 // The device whose primary context is about to come or go: once no other thread is ending it.
 Device* find_settled_device(Call& call, CUdevice device) {
@@ -77,7 +81,7 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   Device* found = find_settled_device(call, device);
   if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   if (found->primary_references == 0) return CUDA_ERROR_INVALID_CONTEXT;
-  if (--found->primary_references == 0) destroy(call, found->primary.get());
+  if (--found->primary_references == 0) destroy_context(call, found->primary.get());
   return CUDA_SUCCESS;
 }
 
@@ -86,7 +90,7 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice device) {
   Device* found = find_settled_device(call, device);
   if (found == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   if (found->primary_references == 0) return CUDA_SUCCESS;
-  destroy(call, found->primary.get());
+  destroy_context(call, found->primary.get());
   found->primary->revive();
   return CUDA_SUCCESS;
 }
@@ -130,8 +134,29 @@ CUresult cuCtxDestroy_v2(CUcontext handle) {
   Context* context = m.find_context(handle);
   if (context == nullptr || context->primary) return CUDA_ERROR_INVALID_CONTEXT;
   if (!context->alive) return CUDA_ERROR_CONTEXT_IS_DESTROYED;
-  destroy(call, context);
+  destroy_context(call, context);
   if (!stack().empty() && stack().back() == context) stack().pop_back();
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxAttach(CUcontext* out, unsigned flags) {
+  SIMGPU_CALL(context);
+  if (out == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  ++call.context().uses;
+  *out = handle_of(&call.context());
+  return CUDA_SUCCESS;
+}
+
+CUresult cuCtxDetach(CUcontext handle) {
+  SIMGPU_CALL(driver);
+  Context* context = m.find_context(handle);
+  // "The context handle … must be current to the calling thread."
+  if (context == nullptr || context->primary || context != current_context()) {
+    return CUDA_ERROR_INVALID_CONTEXT;
+  }
+  if (--context->uses > 0) return CUDA_SUCCESS;
+  destroy_context(call, context);
+  stack().pop_back();
   return CUDA_SUCCESS;
 }
 

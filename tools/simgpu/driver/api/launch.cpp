@@ -83,7 +83,7 @@ CUresult load_module(CUmodule* out, const void* image, const char* path, Call& c
   const CUresult result = path != nullptr ? ModuleImage::load_file(path, &module->image)
                                           : ModuleImage::load(image, &module->image);
   if (result != CUDA_SUCCESS) return result;
-  module->context = &call.context();
+  module->context = call.context().home;
   *out = m.modules.add(std::move(module));
   return CUDA_SUCCESS;
 }
@@ -200,7 +200,7 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* size, CUmodule 
   if (global == nullptr) return CUDA_ERROR_NOT_FOUND;
   if (address != nullptr) *address = reinterpret_cast<CUdeviceptr>(global->address);
   if (size != nullptr) *size = global->size;
-  m.host_memory.add_registered(global->address, global->size, kModuleVariable, &call.context());
+  m.host_memory.add_registered(global->address, global->size, kModuleVariable, call.context().home);
   return CUDA_SUCCESS;
 }
 
@@ -253,7 +253,7 @@ CUresult cuLibraryGetModule(CUmodule* out, CUlibrary handle) {
   if (library->module == nullptr) {
     auto module = std::make_shared<Module>();
     module->image = library->image;
-    module->context = &call.context();
+    module->context = call.context().home;
     library->module = m.modules.add(std::move(module));
   }
   *out = library->module;

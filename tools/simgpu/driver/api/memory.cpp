@@ -16,12 +16,12 @@ constexpr std::size_t kPitchAlignment = 512;
 // What pools hold and nobody uses is given back before an allocation fails.
 CUresult allocate(Call& call, std::size_t size, CUdeviceptr* out) {
   Device& device = *call.context().device;
-  const CUresult result = device.heap.allocate(size, &call.context(), out);
+  const CUresult result = device.heap.allocate(size, call.context().home, out);
   if (result != CUDA_ERROR_OUT_OF_MEMORY) return result;
   for (const auto& [raw, pool] : machine()->pools) {
     if (pool->device == device.ordinal) pool->trim(0);
   }
-  return device.heap.allocate(size, &call.context(), out);
+  return device.heap.allocate(size, call.context().home, out);
 }
 
 // What page-locking costs, where it went well.
@@ -111,7 +111,7 @@ CUresult cuMemHostAlloc(void** out, std::size_t size, unsigned flags) {
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
   return pinned(
       call, m, size,
-      m.host_memory.allocate(size, flags | CU_MEMHOSTALLOC_DEVICEMAP, &call.context(), out));
+      m.host_memory.allocate(size, flags | CU_MEMHOSTALLOC_DEVICEMAP, call.context().home, out));
 }
 
 CUresult cuMemAllocHost_v2(void** out, std::size_t size) {
@@ -119,7 +119,7 @@ CUresult cuMemAllocHost_v2(void** out, std::size_t size) {
   if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
   if (CUresult result = call.unsafe_while_capturing(); result != CUDA_SUCCESS) return result;
   return pinned(call, m, size,
-                m.host_memory.allocate(size, CU_MEMHOSTALLOC_DEVICEMAP, &call.context(), out));
+                m.host_memory.allocate(size, CU_MEMHOSTALLOC_DEVICEMAP, call.context().home, out));
 }
 
 CUresult cuMemFreeHost(void* address) {
@@ -131,7 +131,8 @@ CUresult cuMemFreeHost(void* address) {
 
 CUresult cuMemHostRegister_v2(void* address, std::size_t size, unsigned flags) {
   SIMGPU_CALL(context);
-  return pinned(call, m, size, m.host_memory.add_registered(address, size, flags, &call.context()));
+  return pinned(call, m, size,
+                m.host_memory.add_registered(address, size, flags, call.context().home));
 }
 
 CUresult cuMemHostUnregister(void* address) {

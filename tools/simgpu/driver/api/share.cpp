@@ -68,7 +68,7 @@ CUresult cuIpcOpenMemHandle_v2(CUdeviceptr* out, CUipcMemHandle handle, unsigned
   SIMGPU_CALL(context);
   if (out == nullptr || flags != CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS)
     return CUDA_ERROR_INVALID_VALUE;
-  return m.imports.open(handle, &call.context(), call.context().device->ordinal, out);
+  return m.imports.open(handle, call.context().home, call.context().device->ordinal, out);
 }
 
 CUresult cuIpcOpenMemHandle(CUdeviceptr* out, CUipcMemHandle handle, unsigned flags) {
