@@ -59,7 +59,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
   std::lock_guard lock(device_.lock);
   const auto base = device_.space.carve(mapped, region->chunk_size);
   if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
-  region->view = {{}, *base, size, device_.ordinal, context};
+  region->view = {{}, *base, size, device_.ordinal, context, device_.exports_files};
   for (const TagRule& rule : device_.options.tag_rules) {
     if (!rule.matches(size)) continue;
     if (rule.tag) region->tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};

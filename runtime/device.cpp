@@ -9,6 +9,7 @@
 #include "runtime/host_memory.h"
 #include "runtime/log.h"
 #include "runtime/memory_report.h"
+#include "runtime/share_socket.h"
 
 namespace vhbm {
 namespace {
@@ -166,6 +167,12 @@ Status Device::identify() {
     return Status::driver(result, "cuDeviceTotalMem");
   }
   total = {bytes};
+  int files = 0;
+  exports_files = driver.cuMemExportToShareableHandle != nullptr &&
+                  driver.cuDeviceGetAttribute(
+                      &files, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED,
+                      ordinal) == CUDA_SUCCESS &&
+                  files != 0;
   drain.context_created(context);
   mapper = std::make_unique<Mapper>(driver, stats, std::span<const CUdevice>(&ordinal, 1));
   return {};
@@ -265,6 +272,7 @@ void Device::share_stats() {
   } else if (!region_table.share(directory, &why_not)) {
     log_warn("the table of regions is not shared: {}", why_not);
   }
+  remove_dead_sockets(directory);
 }
 
 }  // namespace vhbm

@@ -78,7 +78,8 @@ struct Device {
   Histogram stalls;  // of the gate, in nanoseconds
   ShardedCounter launches;
   CUdevice ordinal = 0;
-  Bytes total;  // of the device
+  Bytes total;                 // of the device
+  bool exports_files = false;  // memory of it can be given to other processes
   std::unique_ptr<Mapper> mapper;
   std::unique_ptr<Frames> frames;
   AddressSpace space;  // the window that regions are carved from

@@ -13,6 +13,8 @@ struct RegionView {
   Bytes size;  // as the application asked for
   CUdevice device;
   CUcontext context;
+  bool shareable = false;    // other processes can open it by its handle
+  bool synchronous = false;  // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, as the application set it
 };
 
 }  // namespace vhbm

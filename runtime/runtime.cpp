@@ -11,8 +11,10 @@
 #include "runtime/allocator.h"
 #include "runtime/context_scope.h"
 #include "runtime/device.h"
+#include "runtime/exports.h"
 #include "runtime/gathering.h"
 #include "runtime/host_pool.h"
+#include "runtime/imports.h"
 #include "runtime/log.h"
 #include "runtime/pager.h"
 
@@ -30,6 +32,18 @@ void wait_for(const Driver& driver, CUcontext context) {
   }
 }
 
+// What the driver offers in place of the attribute, which it refuses for mapped memory.
+void synchronize_copies(const Driver& driver, CUcontext context) {
+#if CUDA_VERSION >= 12010
+  if (driver.cuCtxGetFlags == nullptr || driver.cuCtxSetFlags == nullptr) return;
+  ContextScope scope(driver, context);
+  unsigned flags = 0;
+  if (scope.result() == CUDA_SUCCESS && driver.cuCtxGetFlags(&flags) == CUDA_SUCCESS) {
+    (void)driver.cuCtxSetFlags(flags | CU_CTX_SYNC_MEMOPS);
+  }
+#endif
+}
+
 }  // namespace
 
 class Runtime::Impl {
@@ -39,9 +53,27 @@ class Runtime::Impl {
         allocator(*device),
         pager(*device, allocator, gate, decisions),
         host_pool(*device),
-        gathering(*device, gate) {}
+        gathering(*device, gate),
+        exports(
+            state_directory(device->options.state_dir),
+            [this](RegionId id, DeviceAddress base) { return grant(id, base); },
+            [this](RegionId id, DeviceAddress base) { return lives(id, base); }),
+        imports(*device, state_directory(device->options.state_dir)) {}
 
-  [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
+  [[nodiscard]] bool lives(RegionId id, DeviceAddress base) const {
+    const auto region = device->regions.find(base);
+    return region && region->id == id;
+  }
+  [[nodiscard]] Result<Exports::Granted> grant(RegionId id, DeviceAddress base) const {
+    const auto region = device->regions.find(base);
+    if (!region) return Status(Errc::invalid_value, "the region was freed");
+    const auto file = gathering.file_of(id, base);
+    if (!file.ok()) return file.status();
+    return Exports::Granted{*file, region->size,
+                            region->size.rounded_up_to(device->frames->frame_size())};
+  }
+
+  [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended() && exports.ended(); }
 
   const std::unique_ptr<Device> device;
   Gate gate;
@@ -49,6 +81,8 @@ class Runtime::Impl {
   Pager pager;
   HostPool host_pool;
   Gathering gathering;
+  Exports exports;
+  Imports imports;
   const pid_t owner = getpid();
 };
 
@@ -123,6 +157,56 @@ Status Runtime::gather(DeviceAddress inside, const CUmemAllocationProp& properti
   }
 }
 
+Result<SharedHandle> Runtime::share(DeviceAddress inside) {
+  try {
+    if (Status status = gather(inside); !status.ok()) return status;
+    const auto region = find(inside);
+    if (!region) return Status(Errc::invalid_value, "the region was freed meanwhile");
+    return impl_->exports.share(*region);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to share a region with");
+  }
+}
+
+Result<DeviceAddress> Runtime::open_shared(const SharedHandle& handle) {
+  const Driver& driver = impl_->device->driver;
+  CUcontext context = nullptr;
+  if (const CUresult result = driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
+    return Status::driver(result, "cuCtxGetCurrent");
+  }
+  if (context == nullptr || impl_->exports.made(handle)) {
+    return Status::driver(CUDA_ERROR_INVALID_CONTEXT, "cuIpcOpenMemHandle");
+  }
+  try {
+    return impl_->imports.open(handle, context);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to open a region with");
+  }
+}
+
+Status Runtime::close_shared(DeviceAddress base) {
+  return impl_->imports.close(base);
+}
+
+std::optional<RegionView> Runtime::find_shared(DeviceAddress address) const {
+  return impl_->imports.find(address);
+}
+
+bool Runtime::maps_shared(DeviceAddress address) const {
+  return impl_->imports.maps(address);
+}
+
+Status Runtime::set_synchronous(DeviceAddress inside, bool synchronous) {
+  const auto region = find(inside);
+  if (!region) return {Errc::invalid_value, "no live region is there"};
+  if (synchronous) {
+    if (Status status = gather(inside); !status.ok()) return status;
+    synchronize_copies(impl_->device->driver, region->context);
+  }
+  impl_->device->regions.set_synchronous(inside, synchronous);
+  return {};
+}
+
 void Runtime::native_allocated(Bytes size) {
   Device& device = *impl_->device;
   device.frames->native_allocated(size);
@@ -146,6 +230,7 @@ void Runtime::context_created(CUcontext context) {
 void Runtime::context_destroyed(CUcontext context) {
   Device& device = *impl_->device;
   wait_for(device.driver, context);
+  impl_->imports.close_all(context);
   impl_->allocator.free_all(context);
   std::lock_guard lock(device.lock);
   device.precopy.context_destroyed(context, *device.frames);
@@ -225,6 +310,7 @@ void Runtime::quiet_point() noexcept {
 
 void Runtime::stop() noexcept {
   if (impl_ == nullptr) return;
+  impl_->exports.stop();
   impl_->host_pool.stop();
   impl_->pager.stop();
   if (getpid() == impl_->owner) {

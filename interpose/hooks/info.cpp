@@ -18,8 +18,11 @@ struct Asked {
 
 Asked look_up(const HookScope& scope, CUdeviceptr address) {
   const Runtime* const runtime = scope.runtime();
-  if (runtime == nullptr || !runtime->owns({address})) return {std::nullopt, address};
-  return {runtime->find({address}), nobodys};
+  if (runtime == nullptr) return {std::nullopt, address};
+  if (runtime->owns({address})) return {runtime->find({address}), nobodys};
+  // What another process shares with this one is mapped memory to the driver as well.
+  if (runtime->maps_shared({address})) return {runtime->find_shared({address}), nobodys};
+  return {std::nullopt, address};
 }
 
 }  // namespace

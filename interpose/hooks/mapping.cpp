@@ -6,10 +6,11 @@
 namespace vhbm::interpose {
 namespace {
 
-// Whether any of [address, address + size) is ours.
+// Whether any of [address, address + size) is ours, or was opened through us.
 bool reaches_window(const HookScope& scope, CUdeviceptr address, std::size_t size) {
   const Runtime* const runtime = scope.runtime();
-  return runtime != nullptr && runtime->overlaps({address}, {size});
+  return runtime != nullptr &&
+         (runtime->overlaps({address}, {size}) || runtime->maps_shared({address}));
 }
 
 template <typename... P>
@@ -59,22 +60,6 @@ CUresult CUDAAPI cuMemGetAccess(unsigned long long* out, const CUmemLocation* lo
 CUresult CUDAAPI cuMemRetainAllocationHandle(CUmemGenericAllocationHandle* out, void* address) {
   return unless_ours(CUDA_ERROR_INVALID_VALUE, reinterpret_cast<CUdeviceptr>(address), 1,
                      &Functions::cuMemRetainAllocationHandle, out, address);
-}
-
-// cuMemAlloc's memory can be exported this way where the device allows it. A region says that this
-// device does not.
-CUresult CUDAAPI cuMemGetHandleForAddressRange(void* out, CUdeviceptr address, std::size_t size,
-                                               CUmemRangeHandleType type,
-                                               unsigned long long flags) {
-  return unless_ours(CUDA_ERROR_NOT_SUPPORTED, address, size,
-                     &Functions::cuMemGetHandleForAddressRange, out, address, size, type, flags);
-}
-
-CUresult CUDAAPI cuMulticastBindAddr(CUmemGenericAllocationHandle multicast, std::size_t offset,
-                                     CUdeviceptr address, std::size_t size,
-                                     unsigned long long flags) {
-  return unless_ours(CUDA_ERROR_INVALID_VALUE, address, size, &Functions::cuMulticastBindAddr,
-                     multicast, offset, address, size, flags);
 }
 
 }  // extern "C"

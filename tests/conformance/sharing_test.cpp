@@ -162,6 +162,18 @@ TEST_F(Sharing, OnlyMemAllocMemoryHasAHandle) {
   EXPECT_EQ(cuIpcGetMemHandle(nullptr, allocate(4096)), CUDA_ERROR_INVALID_VALUE);
 }
 
+TEST_F(Sharing, AHandleOfAnInnerAddressIsTheAllocations) {
+  // A driver gave "opaque handles [that] are identical" for the base and for half a mebibyte behind
+  // it (openucx/ucx issue 11724).
+  for (const std::size_t bytes : {std::size_t{4096}, 8 * kMiB}) {
+    const CUdeviceptr memory = allocate(bytes);
+    CUipcMemHandle handle{}, inner{};
+    OK(cuIpcGetMemHandle(&handle, memory));
+    OK(cuIpcGetMemHandle(&inner, memory + bytes / 2));
+    EXPECT_EQ(std::memcmp(&handle, &inner, sizeof handle), 0);
+  }
+}
+
 TEST_F(Sharing, OpeningTakesOneFlagAndClosingWhatWasOpened) {
   // cuda.h, cuIpcOpenMemHandle: "Must be specified as CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS"
   const CUdeviceptr memory = allocate(4096);

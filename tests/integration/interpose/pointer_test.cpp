@@ -39,7 +39,7 @@ constexpr Row rows[] = {
     ROW(BUFFER_ID, identity),
     ROW(IS_MANAGED, equal),
     ROW(DEVICE_ORDINAL, equal),
-    ROW(IS_LEGACY_CUDA_IPC_CAPABLE, withheld),
+    ROW(IS_LEGACY_CUDA_IPC_CAPABLE, equal),
     ROW(RANGE_START_ADDR, base),
     ROW(RANGE_SIZE, size),
     ROW(MAPPED, equal),

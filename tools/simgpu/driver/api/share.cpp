@@ -44,8 +44,8 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle* out, void*
 CUresult cuIpcGetMemHandle(CUipcMemHandle* out, CUdeviceptr address) {
   SIMGPU_CALL(context);
   const Native native = m.find_native(address);
-  if (out == nullptr || native.allocation == nullptr || native.base != address ||
-      native.pool != nullptr || native.imported) {
+  // Any address of an allocation stands for all of it.
+  if (out == nullptr || native.allocation == nullptr || native.pool != nullptr || native.imported) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   AddressSpace::Range range{};
@@ -57,7 +57,7 @@ CUresult cuIpcGetMemHandle(CUipcMemHandle* out, CUdeviceptr address) {
   memory.process = getpid();
   memory.file = frame.ipc_file;
   memory.record = frame.record;
-  memory.offset = address - range.begin;
+  memory.offset = native.base - range.begin;
   memory.size = native.allocation->size;
   std::memset(out, 0, sizeof *out);
   std::memcpy(out, &memory, sizeof memory);
