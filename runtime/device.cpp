@@ -130,7 +130,7 @@ bool Device::make_room(std::chrono::nanoseconds patience) {
       std::lock_guard guard(lock);
       frames->trim();
       if (!frames->over_limit()) return true;
-      const bool possible = frames->native() <= frames->limits().hbm;
+      const bool possible = frames->native() <= frames->limits().hbm || !leftovers.empty();
       if (!possible || frozen() || drain.capturing()) return false;
     }
     // Pooled frames were not enough: the pager has to evict.

@@ -247,6 +247,24 @@ TEST_F(SharingTest, CopiesThatSynchronizeAreForMemoryThatIsHeld) {
   EXPECT_CUDA(cuMemFree(region));
 }
 
+TEST_F(SharingTest, AFileOfARangeIsOfOnePieceThatIsHeld) {
+  const CUdeviceptr region = filled(piece, 12);
+  ASSERT_TRUE(page());
+  int file = -1;
+  constexpr auto dma_buf = CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD;
+  EXPECT_EQ(cuMemGetHandleForAddressRange(&file, region, 64 * mebibyte, dma_buf, 0),
+            CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(stat("gathered_bytes"), 0u);
+  ASSERT_CUDA(
+      cuMemGetHandleForAddressRange(&file, region + mebibyte, piece - mebibyte, dma_buf, 0));
+  EXPECT_GE(file, 0);
+  close(file);
+  EXPECT_EQ(stat("gathered_bytes"), 8 * mebibyte);
+  ASSERT_TRUE(page());
+  EXPECT_TRUE(holds(region, piece, 12));
+  EXPECT_CUDA(cuMemFree(region));
+}
+
 // The other process: it does what it is told until the channel closes.
 class SharingPeer : public SharingTest {};
 
