@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <thread>
+#include <utility>
 
 #include "runtime/log.h"
 
@@ -32,7 +34,10 @@ std::string share_name(std::uint64_t process) {
 }
 
 Exports::Exports(std::string directory, Grant grant, Lives lives)
-    : directory_(std::move(directory)), grant_(std::move(grant)), lives_(std::move(lives)) {}
+    : directory_(std::move(directory)),
+      grant_(std::move(grant)),
+      lives_(std::move(lives)),
+      owner_(getpid()) {}
 
 Result<SharedHandle> Exports::share(const RegionView& region) {
   std::lock_guard lock(mutex_);
@@ -55,7 +60,6 @@ bool Exports::made(const SharedHandle& handle) const noexcept {
 Status Exports::start() {
   if (stopped_) return {Errc::system_error, "this process is about to end"};
   if (listening_.is_open()) return {};
-  owner_ = getpid();
   process_.pid = static_cast<std::uint32_t>(owner_);
   process_.started_at = std::time(nullptr);
   if (!randomize(&process_.process)) return {Errc::system_error, "no random numbers"};
@@ -65,7 +69,7 @@ Status Exports::start() {
   if (wake_ < 0) return {Errc::system_error, "no event to wait for"};
   listening_ = std::move(*made);
   Status status = worker_.start("vhbm-share", std::chrono::nanoseconds(0), [this] { round(); });
-  if (!status.ok()) listening_.close();
+  if (!status.ok()) close_and_unlink();
   return status;
 }
 
@@ -77,7 +81,12 @@ void Exports::forget_the_dead() {
 
 void Exports::round() noexcept {
   std::array<pollfd, 2> waiting{{{listening_.descriptor(), POLLIN, 0}, {wake_, POLLIN, 0}}};
-  if (poll(waiting.data(), waiting.size(), -1) <= 0 || waiting[1].revents != 0) return;
+  if (poll(waiting.data(), waiting.size(), -1) <= 0 || (waiting[1].revents & POLLIN) != 0) return;
+  if ((waiting[0].revents & POLLIN) == 0) {
+    // A program that closes all files it does not know, as daemons do, has closed these.
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return;
+  }
   try {
     if (const ShareSocket client = listening_.accept(client_patience); client.is_open()) {
       serve(client);
@@ -115,7 +124,7 @@ void Exports::serve(const ShareSocket& client) {
 }
 
 void Exports::stop() noexcept {
-  if (owner_ != 0 && owner_ != getpid()) {
+  if (owner_ != getpid()) {
     // The thread, and whoever held the lock, are the parent's.
     worker_.stop();
     listening_.close();
@@ -128,8 +137,11 @@ void Exports::stop() noexcept {
     (void)eventfd_write(wake_, 1);
   }
   worker_.stop();
-  const std::string path = directory_ + "/" + share_name(process_.process);
-  unlink(path.c_str());
+  close_and_unlink();
+}
+
+void Exports::close_and_unlink() noexcept {
+  unlink((directory_ + "/" + share_name(process_.process)).c_str());
   // What a stuck thread waits for stays open.
   if (!worker_.ended()) return;
   listening_.close();

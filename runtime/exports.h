@@ -69,6 +69,7 @@ class Exports {
   void round() noexcept;
   void serve(const ShareSocket& client);
   void forget_the_dead();
+  void close_and_unlink() noexcept;
 
   const std::string directory_;
   const Grant grant_;
@@ -80,7 +81,7 @@ class Exports {
   ShareSocket listening_;
   int wake_ = -1;  // an event that ends the thread's waiting
   bool stopped_ = false;
-  pid_t owner_ = 0;
+  const pid_t owner_;
   Worker worker_;
 };
 

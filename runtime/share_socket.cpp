@@ -119,7 +119,7 @@ Result<ShareSocket> ShareSocket::connect(const std::string& directory, const std
   while (connect_to(made.descriptor_, folder.address_of(name)) != 0) {
     // EAGAIN: too many are waiting there.
     if (errno != EAGAIN || std::chrono::steady_clock::now() >= deadline) {
-      return failed("nobody shares it");
+      return failed("nobody listens in " + directory);
     }
     std::this_thread::sleep_for(between_attempts);
   }

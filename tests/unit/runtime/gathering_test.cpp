@@ -74,7 +74,7 @@ TEST_F(GatheringRegions, IsShownAsHeld) {
 }
 
 TEST_F(GatheringRegions, IsTheApplicationsMemoryOnceInWhatItIsTold) {
-  start(32, 64);
+  start(24, 8);
   const DeviceAddress region = allocate(mib(10));
   fill(region, mib(10), 1);
   const Bytes before = runtime_->memory_info().free;
@@ -87,11 +87,11 @@ TEST_F(GatheringRegions, IsTheApplicationsMemoryOnceInWhatItIsTold) {
   EXPECT_EQ(stat_bytes(Stat::native_bytes), Bytes{0});
   EXPECT_EQ(stat_bytes(Stat::gathered_bytes), Bytes{0});
   EXPECT_EQ(stat_bytes(Stat::resident_bytes), Bytes{0});
-  expect_nothing_lost(mib(96));
+  expect_nothing_lost(mib(32));
 }
 
 TEST_F(GatheringRegions, IsFreedInEveryState) {
-  make_pressure(options(16, 64));
+  make_pressure(options(16, 24));
   ASSERT_TRUE(runtime_->gather(second_).ok());
   runtime_->capture_began();
   EXPECT_TRUE(runtime_->free(second_).ok());  // taken apart later
@@ -100,7 +100,7 @@ TEST_F(GatheringRegions, IsFreedInEveryState) {
   EXPECT_TRUE(eventually([&] { return stat(Stat::gathered_bytes) == 0; }));
   EXPECT_TRUE(holds(first_, mib(12), 1));
   EXPECT_TRUE(runtime_->free(first_).ok());
-  expect_nothing_lost(mib(80));
+  expect_nothing_lost(mib(40));
 }
 
 TEST_F(GatheringRegions, WaitsForWorkInFlight) {
