@@ -35,16 +35,16 @@ CUresult region_attribute(const RegionView& region, CUdeviceptr address,
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
       return give(out, address);
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-      return give<unsigned>(out, 0);
+      return give<unsigned>(out, region.synchronous ? 1 : 0);
     case CU_POINTER_ATTRIBUTE_BUFFER_ID:
       return give(out, identity(region));
     case CU_POINTER_ATTRIBUTE_IS_MANAGED:
       return give<unsigned>(out, 0);
     case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
       return give<int>(out, region.device);
-    // Exporting and registering a region is not offered.
     case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
-      return give(out, false);
+      return give(out, region.shareable);
+    // Registering a region by its address alone is not offered: nothing would hold it.
     case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
       return give<unsigned long long>(out, region.memory ? region.memory->handle_types : 0);
     case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:

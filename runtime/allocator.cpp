@@ -84,7 +84,7 @@ bool Allocator::more_soon() const {
          device_.frames->others_may_yield();
 }
 
-void Allocator::apply_rules(Region& region) {
+void Allocator::apply_rules(Region& region) const {
   for (const TagRule& rule : device_.options.tag_rules) {
     if (!rule.matches(region.view.size)) continue;
     if (rule.tag) region.tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
@@ -98,6 +98,7 @@ void Allocator::describe(Region& region, const Request& request, DeviceAddress b
                  request.context, request.kind, request.pool};
   region.tag = {};
   region.held = false;
+  region.view.shareable = request.kind == RegionKind::plain && device_.exports_files;
   apply_rules(region);
 }
 
@@ -346,14 +347,15 @@ void Allocator::retry_refused() {
   });
 }
 
-drop_copies(region);
-if (try_to_take_apart(region)) return;
-// Its frames and addresses stay taken: what may still be mapped is not safe to use again.
-static constinit Seldom seldom;
-seldom.warn("a freed region of {} bytes could not be unmapped, which is tried again",
-            region.mapped_size().value);
-device_.refused.push_back(&region);
-device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
+void Allocator::take_apart(Region& region) {
+  drop_copies(region);
+  if (try_to_take_apart(region)) return;
+  // Its frames and addresses stay taken: what may still be mapped is not safe to use again.
+  static constinit Seldom seldom;
+  seldom.warn("a freed region of {} bytes could not be unmapped, which is tried again",
+              region.mapped_size().value);
+  device_.refused.push_back(&region);
+  device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
 }
 
 void Allocator::drop_copies(Region& region) {

@@ -37,7 +37,7 @@ class Allocator {
   [[nodiscard]] Result<std::vector<Frame*>> back(std::size_t count);
   // Below, the caller holds the device's lock.
   // Follows the user's rules about regions of its size.
-  void apply_rules(Region& region);
+  void apply_rules(Region& region) const;
   // The region, which has an index, a mapping and frames, gets its pages and can be found from now
   // on.
   void publish(Region& region);

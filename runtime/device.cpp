@@ -9,6 +9,7 @@
 #include "runtime/host_memory.h"
 #include "runtime/log.h"
 #include "runtime/memory_report.h"
+#include "runtime/share_socket.h"
 
 namespace vhbm {
 namespace {
@@ -132,7 +133,7 @@ bool Device::make_room(std::chrono::nanoseconds patience) {
       std::lock_guard guard(lock);
       frames->trim();
       if (!frames->over_limit()) return true;
-      const bool possible = frames->native() <= frames->limits().hbm;
+      const bool possible = frames->native() <= frames->limits().hbm || !leftovers.empty();
       if (!possible || frozen() || drain.capturing()) return false;
     }
     // Pooled frames were not enough: the pager has to evict.
@@ -169,6 +170,12 @@ Status Device::identify() {
     return Status::driver(result, "cuDeviceTotalMem");
   }
   total = {bytes};
+  int files = 0;
+  exports_files = driver.cuMemExportToShareableHandle != nullptr &&
+                  driver.cuDeviceGetAttribute(
+                      &files, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED,
+                      ordinal) == CUDA_SUCCESS &&
+                  files != 0;
   drain.context_created(context);
   mapper = std::make_unique<Mapper>(driver, stats, ordinal);
   memories = std::make_unique<Memories>(ordinal);
@@ -283,6 +290,7 @@ void Device::share_stats() {
   } else if (!region_table.share(directory, ordinal, &why_not)) {
     log_warn("the table of regions is not shared: {}", why_not);
   }
+  remove_dead_sockets(directory);
 }
 
 }  // namespace vhbm

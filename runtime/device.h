@@ -85,7 +85,8 @@ struct Device {
   RegionTable region_table;
   Histogram stalls;  // of the gate, in nanoseconds
   CUdevice ordinal = 0;
-  Bytes total;  // of the device
+  Bytes total;                 // of the device
+  bool exports_files = false;  // memory of it can be given to other processes
   std::unique_ptr<Mapper> mapper;
   std::unique_ptr<Frames> frames;
   AddressSpace space;  // the window that regions are carved from
@@ -127,8 +128,8 @@ struct Device {
         copier(driver),
         kernels(driver),
         precopy(driver, stats),
-        leftovers(driver),
-        idle(driver) {}
+        idle(driver),
+        leftovers(driver) {}
   [[nodiscard]] Status identify();
   void freeze_under_mps() noexcept;
   [[nodiscard]] Status reserve_window();

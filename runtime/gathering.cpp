@@ -50,10 +50,7 @@ CUmemAllocationProp Gathering::shareable(const Device& device) {
 
 Status Gathering::check(const CUmemAllocationProp& properties) const {
   if ((properties.requestedHandleTypes & CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) == 0) return {};
-  int supported = 0;
-  const CUresult result = device_.driver.cuDeviceGetAttribute(
-      &supported, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, device_.ordinal);
-  if (result == CUDA_SUCCESS && supported != 0) return {};
+  if (device_.exports_files) return {};
   return {Errc::unsupported, "this device gives no file descriptors of its memory"};
 }
 
@@ -126,6 +123,21 @@ Result<CUmemGenericAllocationHandle> Gathering::gather(std::span<Frame* const> f
 void Gathering::release(CUmemGenericAllocationHandle handle, Bytes size) {
   std::lock_guard lock(device_.lock);
   device_.leftovers.put_away({{}, size, handle}, *device_.mapper, *device_.frames, device_.space);
+}
+
+Result<int> Gathering::file_of(RegionId id, DeviceAddress base) const {
+  const RelaxedCapture relaxed(device_.driver);
+  std::lock_guard lock(device_.lock);
+  const Region* region = device_.regions.region_at(base);
+  if (region == nullptr || region->view.id != id || region->whole == 0) {
+    return Status(Errc::invalid_value, "the region was freed");
+  }
+  ContextScope scope(device_.driver, region->view.context);
+  int file = -1;
+  const CUresult result = device_.driver.cuMemExportToShareableHandle(
+      &file, region->whole, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0);
+  if (result != CUDA_SUCCESS) return Status::driver(result, "cuMemExportToShareableHandle");
+  return file;
 }
 
 Result<Leftover> Gathering::create(Bytes size, const CUmemAllocationProp& properties) {

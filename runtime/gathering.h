@@ -44,6 +44,8 @@ class Gathering {
   [[nodiscard]] Result<CUmemGenericAllocationHandle> gather(std::span<Frame* const> frames,
                                                             const CUmemAllocationProp& properties);
   void release(CUmemGenericAllocationHandle handle, Bytes size);
+  // A file descriptor of a gathered region that still lives; the caller's to close.
+  [[nodiscard]] Result<int> file_of(RegionId id, DeviceAddress base) const;
 
  private:
   using Clock = std::chrono::steady_clock;

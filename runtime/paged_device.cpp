@@ -58,6 +58,7 @@ void PagedDevice::trim_idle(Bytes keep) {
 
 void PagedDevice::context_destroyed(CUcontext context, CUcontext heir) {
   wait_for(device->driver, context);
+  imports.close_all(context);
   if (heir == nullptr) allocator.free_all(context);
   std::lock_guard lock(device->lock);
   if (heir != nullptr) {

@@ -8,6 +8,7 @@
 #include "runtime/device.h"
 #include "runtime/gathering.h"
 #include "runtime/host_pool.h"
+#include "runtime/imports.h"
 #include "runtime/memory_report.h"
 #include "runtime/pager.h"
 #include "runtime/residency.h"
@@ -51,6 +52,7 @@ class PagedDevice {
   HostPool host_pool;
   Gathering gathering;
   VirtualMemory virtual_memory;
+  Imports imports;
 
  private:
   PagedDevice(std::unique_ptr<Device> started, Process& process, Decisions decisions)
@@ -59,7 +61,8 @@ class PagedDevice {
         pager(*device, allocator, process.gate, decisions),
         host_pool(*device),
         gathering(*device, process.gate),
-        virtual_memory(*device, allocator, gathering) {}
+        virtual_memory(*device, allocator, gathering),
+        imports(*device, state_directory(device->options.state_dir)) {}
 };
 
 }  // namespace vhbm

@@ -70,7 +70,9 @@ void Pager::round() {
   region_publisher_.round();
   // The answer to `vhbm off`: whatever moves does so in this thread, so nothing is on its way.
   if (device_.stats.freeze_requested()) device_.freeze("vhbm off", FreezeCause::request);
-  if (device_.broken() || resting()) return;
+  // Whoever gathers a region waits for the copies that are under way to be collected.
+  const bool awaited = device_.gatherings.load(std::memory_order_relaxed) != 0;
+  if (device_.broken() || (resting() && !awaited)) return;
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;

@@ -34,6 +34,8 @@ struct RegionView {
   RegionKind kind = RegionKind::plain;
   CUmemoryPool pool = nullptr;         // that it counts as allocated from
   std::optional<MemoryView> memory{};  // of one that the application mapped itself
+  bool shareable = false;              // other processes can open it by its handle
+  bool synchronous = false;  // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, as the application set it
 };
 
 }  // namespace vhbm

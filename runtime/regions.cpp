@@ -169,6 +169,13 @@ std::optional<RegionView> Regions::find(DeviceAddress inside) const {
   return region->view;
 }
 
+bool Regions::set_synchronous(DeviceAddress inside, bool synchronous) {
+  std::unique_lock lock(mutex_);
+  Region* region = lookup(inside);
+  if (region != nullptr) region->view.synchronous = synchronous;
+  return region != nullptr;
+}
+
 std::vector<Region*> Regions::live() const {
   std::shared_lock lock(mutex_);
   std::vector<Region*> regions;

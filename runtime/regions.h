@@ -89,6 +89,8 @@ class Regions {
   // The live region that contains an address. The pointer is good under the pager's lock.
   [[nodiscard]] Region* region_at(DeviceAddress inside) const;
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress inside) const;
+  // False when no live region contains the address.
+  bool set_synchronous(DeviceAddress inside, bool synchronous);
   // Those that can be found; they stay alive as long as the pager's lock is held.
   [[nodiscard]] std::vector<Region*> live() const;
   [[nodiscard]] Bytes live_bytes(RegionKind kind) const {

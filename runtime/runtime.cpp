@@ -7,17 +7,55 @@
 #include <mutex>
 #include <new>
 
+#include "runtime/context_scope.h"
+#include "runtime/exports.h"
 #include "runtime/log.h"
 #include "runtime/paged_device.h"
 #include "runtime/peers.h"
 #include "runtime/process.h"
 
 namespace vhbm {
+namespace {
+
+// What the driver offers in place of the attribute, which it refuses for mapped memory.
+void synchronize_copies(const Driver& driver, CUcontext context) {
+#if CUDA_VERSION >= 12010
+  if (driver.cuCtxGetFlags == nullptr || driver.cuCtxSetFlags == nullptr) return;
+  ContextScope scope(driver, context);
+  unsigned flags = 0;
+  if (scope.result() == CUDA_SUCCESS && driver.cuCtxGetFlags(&flags) == CUDA_SUCCESS) {
+    (void)driver.cuCtxSetFlags(flags | CU_CTX_SYNC_MEMOPS);
+  }
+#endif
+}
+
+}  // namespace
 
 class Runtime::Impl {
  public:
   Impl(const Driver& real_driver, const Options& chosen, Decisions what_to_decide)
-      : driver(real_driver), options(chosen), decisions(what_to_decide), process(real_driver) {}
+      : driver(real_driver),
+        options(chosen),
+        decisions(what_to_decide),
+        process(real_driver),
+        exports(
+            state_directory(chosen.state_dir),
+            [this](RegionId id, DeviceAddress base) { return grant(id, base); },
+            [this](RegionId id, DeviceAddress base) { return lives(id, base); }) {}
+
+  [[nodiscard]] bool lives(RegionId id, DeviceAddress base) const {
+    const auto region = at(base.value)->device->regions.find(base);
+    return region && region->id == id;
+  }
+  [[nodiscard]] Result<Exports::Granted> grant(RegionId id, DeviceAddress base) const {
+    const PagedDevice& one = *at(base.value);
+    const auto region = one.device->regions.find(base);
+    if (!region) return Status(Errc::invalid_value, "the region was freed");
+    const auto file = one.gathering.file_of(id, base);
+    if (!file.ok()) return file.status();
+    return Exports::Granted{*file, region->size,
+                            region->size.rounded_up_to(one.device->frames->frame_size())};
+  }
 
   [[nodiscard]] PagedDevice* on(CUdevice device) const noexcept {
     const auto which = static_cast<std::size_t>(device);
@@ -46,6 +84,7 @@ class Runtime::Impl {
   Process process;
   std::mutex starting;
   std::array<std::atomic<PagedDevice*>, most_devices> devices{};  // by ordinal; owned
+  Exports exports;
   const pid_t owner = getpid();
 };
 
@@ -55,6 +94,7 @@ Runtime::~Runtime() {
   stop();
   if (impl_ == nullptr) return;
   bool ended = getpid() == impl_->owner;
+  ended = ended && impl_->exports.ended();
   impl_->each([&](const PagedDevice& one) { ended = ended && one.ended(); });
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
@@ -193,6 +233,73 @@ Status Runtime::gather(DeviceAddress inside, const CUmemAllocationProp& properti
   }
 }
 
+Result<SharedHandle> Runtime::share(DeviceAddress inside) {
+  const auto before = find(inside);
+  if (!before || before->kind != RegionKind::plain) {
+    return Status(Errc::invalid_value, "only what cuMemAlloc gave out is shared by such handles");
+  }
+  try {
+    if (Status status = gather(inside); !status.ok()) return status;
+    const auto region = find(inside);
+    if (!region) return Status(Errc::invalid_value, "the region was freed meanwhile");
+    return impl_->exports.share(*region);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to share a region with");
+  }
+}
+
+Result<DeviceAddress> Runtime::open_shared(const SharedHandle& handle) {
+  PagedDevice* const device = impl_->here();
+  if (device == nullptr) return Status(Errc::invalid_value, "this device's memory is not paged");
+  const Driver& driver = impl_->driver;
+  CUcontext context = nullptr;
+  if (const CUresult result = driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
+    return Status::driver(result, "cuCtxGetCurrent");
+  }
+  if (context == nullptr || impl_->exports.made(handle)) {
+    return Status::driver(CUDA_ERROR_INVALID_CONTEXT, "cuIpcOpenMemHandle");
+  }
+  try {
+    return device->imports.open(handle, context);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to open a region with");
+  }
+}
+
+Status Runtime::close_shared(DeviceAddress base) {
+  Status status(Errc::invalid_value, "nothing is open there");
+  impl_->each([&](PagedDevice& one) {
+    if (one.imports.maps(base)) status = one.imports.close(base);
+  });
+  return status;
+}
+
+std::optional<RegionView> Runtime::find_shared(DeviceAddress address) const {
+  std::optional<RegionView> found;
+  impl_->each([&](const PagedDevice& one) {
+    if (!found) found = one.imports.find(address);
+  });
+  return found;
+}
+
+bool Runtime::maps_shared(DeviceAddress address) const {
+  bool maps = false;
+  impl_->each([&](const PagedDevice& one) { maps = maps || one.imports.maps(address); });
+  return maps;
+}
+
+Status Runtime::set_synchronous(DeviceAddress inside, bool synchronous) {
+  const auto region = find(inside);
+  if (!region) return {Errc::invalid_value, "no live region is there"};
+  if (region->kind == RegionKind::mapped) return {Errc::unsupported, "of mapped memory"};
+  if (synchronous) {
+    if (Status status = gather(inside); !status.ok()) return status;
+    synchronize_copies(impl_->driver, region->context);
+  }
+  impl_->at(inside.value)->device->regions.set_synchronous(inside, synchronous);
+  return {};
+}
+
 void Runtime::native_allocated(Bytes size) {
   if (PagedDevice* const one = impl_->here(); one != nullptr) one->native_allocated(size);
 }
@@ -285,6 +392,7 @@ void Runtime::quiet_point() noexcept {
 
 void Runtime::stop() noexcept {
   if (impl_ == nullptr) return;
+  impl_->exports.stop();
   impl_->each([](PagedDevice& one) { one.stop(); });
   const bool child = getpid() != impl_->owner;
   // The parent's flip may have been under way: nobody here would open the gate again.

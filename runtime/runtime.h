@@ -24,6 +24,7 @@
 namespace vhbm {
 
 class VirtualMemory;
+struct SharedHandle;
 
 class Runtime {
  public:
@@ -88,6 +89,22 @@ class Runtime {
   // Requires that this thread holds no pass of the gate. Failures as Gathering::gather's.
   [[nodiscard]] Status gather(DeviceAddress inside);
   [[nodiscard]] Status gather(DeviceAddress inside, const CUmemAllocationProp& properties);
+
+  // What another process opens the region by that contains `inside`; gathers it.
+  //   Errc::system_error  no socket or thread can be had; else as gather()
+  [[nodiscard]] Result<SharedHandle> share(DeviceAddress inside);
+  // Maps a region of another process into the current context, as Imports::open says;
+  // CUDA_ERROR_INVALID_CONTEXT for one of this process. Waits for that process, a few seconds at
+  // most.
+  [[nodiscard]] Result<DeviceAddress> open_shared(const SharedHandle& handle);
+  [[nodiscard]] Status close_shared(DeviceAddress base);
+  [[nodiscard]] std::optional<RegionView> find_shared(DeviceAddress address) const;
+  // Whether memory that was opened lies there, be it beyond the region's last byte.
+  [[nodiscard]] bool maps_shared(DeviceAddress address) const;
+
+  // As CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, which programs set on what they then register with another
+  // device: gathers, and asks the context to synchronize its copies where the driver can.
+  [[nodiscard]] Status set_synchronous(DeviceAddress inside, bool synchronous);
 
   // Device memory that the driver gives out on the current device beside the runtime, or gets back
   // on a device, counts against hbm_limit.

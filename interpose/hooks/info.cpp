@@ -20,7 +20,12 @@ struct Asked {
 
 Asked look_up(const HookScope& scope, CUdeviceptr address) {
   const Runtime* const runtime = scope.runtime();
-  if (runtime == nullptr || !runtime->owns({address})) return {std::nullopt, address};
+  if (runtime == nullptr) return {std::nullopt, address};
+  if (!runtime->owns({address})) {
+    // What another process shares with this one is mapped memory to the driver as well.
+    if (runtime->maps_shared({address})) return {runtime->find_shared({address}), nobodys};
+    return {std::nullopt, address};
+  }
   if (auto region = runtime->find({address})) return {region, nobodys};
   const auto reservation = runtime->reservation({address});
   return {std::nullopt, reservation ? address : nobodys, reservation};

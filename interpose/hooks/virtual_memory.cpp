@@ -46,8 +46,9 @@ CUresult about(const HookScope& scope, CUdeviceptr address, std::size_t size, Wo
   if (runtime == nullptr) return native();
   VirtualMemory* const memory = runtime->virtual_memory_at({{address}, {size}});
   if (memory != nullptr) return answer([&] { return work(*memory); });
-  // The part of a device that is not in use.
-  return runtime->overlaps({address}, {size}) ? CUDA_ERROR_INVALID_VALUE : native();
+  // The part of a device that is not in use; what another process shares with this one.
+  const bool ours = runtime->overlaps({address}, {size}) || runtime->maps_shared({address});
+  return ours ? CUDA_ERROR_INVALID_VALUE : native();
 }
 
 // A call that hands one handle to the driver, of its own kind: `call(handle)`.
@@ -243,20 +244,6 @@ CUresult CUDAAPI cuMulticastBindMem(CUmemGenericAllocationHandle multicast, std:
     return scope.call(&Functions::cuMulticastBindMem, multicast, offset, real, memory_offset, size,
                       flags);
   });
-}
-
-CUresult CUDAAPI cuMulticastBindAddr(CUmemGenericAllocationHandle multicast, std::size_t offset,
-                                     CUdeviceptr address, std::size_t size,
-                                     unsigned long long flags) {
-  const HookScope scope;
-  const CUresult fixed = about(
-      scope, address, size,
-      [&](VirtualMemory& memory) {
-        return memory.fix({{address}, {size}});
-      },
-      [] { return CUDA_SUCCESS; });
-  if (fixed != CUDA_SUCCESS) return fixed;
-  return scope.call(&Functions::cuMulticastBindAddr, multicast, offset, address, size, flags);
 }
 
 }  // extern "C"

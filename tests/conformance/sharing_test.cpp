@@ -162,6 +162,44 @@ TEST_F(Sharing, OnlyMemAllocMemoryHasAHandle) {
   EXPECT_EQ(cuIpcGetMemHandle(nullptr, allocate(4096)), CUDA_ERROR_INVALID_VALUE);
 }
 
+TEST_F(Sharing, AHandleOfAnInnerAddressIsTheAllocations) {
+  // A driver gave "opaque handles [that] are identical" for the base and for half a mebibyte behind
+  // it (openucx/ucx issue 11724).
+  for (const std::size_t bytes : {std::size_t{4096}, 8 * kMiB}) {
+    const CUdeviceptr memory = allocate(bytes);
+    CUipcMemHandle handle{}, inner{};
+    OK(cuIpcGetMemHandle(&handle, memory));
+    OK(cuIpcGetMemHandle(&inner, memory + bytes / 2));
+    EXPECT_EQ(std::memcmp(&handle, &inner, sizeof handle), 0);
+  }
+}
+
+TEST_F(Sharing, ARangeOfDeviceMemoryHasAFileWhereItIsOneKindOfMemory) {
+  // cuda.h, cuMemGetHandleForAddressRange: "the entire address range is backed and mapped [...] All
+  // the physical allocations backing the address range must be resident on the same device and have
+  // identical allocation properties."
+  int supported = 0;
+  OK(cuDeviceGetAttribute(&supported, CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED, device_));
+  if (supported == 0) GTEST_SKIP() << "this device has no dma-buf";
+  constexpr auto dma_buf = CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD;
+  const CUdeviceptr range = reserve(3);
+  map(range, create(1), 1);
+  map(range + unit_, create(1), 1);
+  EXPECT_EQ(give_access(range, 2), CUDA_SUCCESS);
+  int file = -1;
+  OK(cuMemGetHandleForAddressRange(&file, range, 2 * unit_, dma_buf, 0));
+  EXPECT_GE(file, 0);
+  close(file);
+  EXPECT_NE(cuMemGetHandleForAddressRange(&file, range, 3 * unit_, dma_buf, 0), CUDA_SUCCESS);
+  EXPECT_NE(cuMemGetHandleForAddressRange(&file, range + 64, unit_, dma_buf, 0), CUDA_SUCCESS);
+  EXPECT_NE(cuMemGetHandleForAddressRange(nullptr, range, unit_, dma_buf, 0), CUDA_SUCCESS);
+  map(range + 2 * unit_, create_exportable(), 1);
+  EXPECT_EQ(give_access(range + 2 * unit_, 1), CUDA_SUCCESS);
+  EXPECT_NE(cuMemGetHandleForAddressRange(&file, range, 3 * unit_, dma_buf, 0), CUDA_SUCCESS);
+  OK(cuMemGetHandleForAddressRange(&file, allocate(8 * kMiB), 8 * kMiB, dma_buf, 0));
+  close(file);
+}
+
 TEST_F(Sharing, OpeningTakesOneFlagAndClosingWhatWasOpened) {
   // cuda.h, cuIpcOpenMemHandle: "Must be specified as CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS"
   const CUdeviceptr memory = allocate(4096);

@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "loaded_functions.h"
@@ -49,6 +52,8 @@ class Call {
   template <typename... P>
   Call(CUresult(CUDAAPI* hook)(P...), bool with_zeros) {
     (sizes_.push_back(sizeof(P)), ...);
+    std::size_t words = 0;
+    (places_.push_back(on_stack(sizeof(P)) ? first_on_stack : words++), ...);
     for (std::size_t i = 0; i < sizeof...(P); ++i) {
       passed_.push_back(with_zeros ? 0 : 0x0101010101010101 * (i + 1));
     }
@@ -62,17 +67,36 @@ class Call {
     EXPECT_EQ(recorded_.function, symbol);
     EXPECT_EQ(static_cast<int>(answer_), recorded_error(line)) << symbol;
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
-      EXPECT_EQ(std::memcmp(&recorded_.arguments[i], &passed_[i], sizes_[i]), 0)
+      std::array<Word, recorded_words> passed;
+      passed.fill(passed_[i]);
+      if (sizes_[i] > sizeof(Word) && !structures_on_stack) continue;  // a pointer to it came
+      const std::size_t seen = std::min(sizes_[i], (recorded_words - places_[i]) * sizeof(Word));
+      EXPECT_EQ(std::memcmp(&recorded_.arguments[places_[i]], passed.data(), seen), 0)
           << symbol << ": argument " << i << " is not the caller's";
     }
   }
 
  private:
+  static constexpr std::size_t recorded_words =
+      std::tuple_size_v<decltype(RecordedCall::arguments)>;
+  // x86-64: six words come in registers, and structures on the stack, wherever they stand.
+  static constexpr std::size_t first_on_stack = 6;
+#if defined(__x86_64__)
+  static constexpr bool structures_on_stack = true;
+#else
+  static constexpr bool structures_on_stack = false;
+#endif
+  static constexpr bool on_stack(std::size_t size) {
+    return structures_on_stack && size > sizeof(Word);
+  }
+
   template <typename P>
   static P as(Word word) {
-    static_assert(sizeof(P) <= sizeof word);
     P value;
-    std::memcpy(&value, &word, sizeof value);
+    // Of a structure every word is the same.
+    std::array<Word, (sizeof value + sizeof word - 1) / sizeof word> words;
+    words.fill(word);
+    std::memcpy(&value, words.data(), sizeof value);
     return value;
   }
   template <typename... P, std::size_t... i>
@@ -80,7 +104,7 @@ class Call {
     return hook(as<P>(passed_[i])...);
   }
 
-  std::vector<std::size_t> sizes_;
+  std::vector<std::size_t> sizes_, places_;
   std::vector<Word> passed_;
   CUresult answer_ = CUDA_SUCCESS;
   RecordedCall recorded_;
