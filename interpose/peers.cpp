@@ -1,10 +1,9 @@
 #include "interpose/peers.h"
 
-#include <set>
-
 namespace vhbm::interpose {
 
 void Peers::enabled(Side accessor, Side owner) {
+  owners_.insert(owner.device);
   enabled_[{accessor.context, owner.context}] = {accessor.device, owner.device};
 }
 

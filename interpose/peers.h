@@ -6,6 +6,7 @@
 #include <cuda.h>
 
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@ class Peers {
   // It gives no access any more, and has none.
   void context_destroyed(CUcontext context);
 
+  // Devices whose memory others reach, or once did.
+  [[nodiscard]] const std::set<CUdevice>& owners() const { return owners_; }
   // Other devices that reach memory of `owner`, each once, in order.
   [[nodiscard]] std::vector<CUdevice> accessors_of(CUdevice owner) const;
 
@@ -31,6 +34,7 @@ class Peers {
     CUdevice accessor, owner;
   };
   std::map<std::pair<CUcontext, CUcontext>, Devices> enabled_;  // by accessor and owner
+  std::set<CUdevice> owners_;
 };
 
 }  // namespace vhbm::interpose

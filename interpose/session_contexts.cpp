@@ -66,14 +66,14 @@ void Session::context_ended(CUcontext context, CUcontext heir) noexcept {
           memory->second.context = heir;
           continue;
         }
-        runtime->native_freed(memory->second.size);
+        runtime->native_freed(memory->second.device, memory->second.size);
         native_.erase(memory);
       }
     }
     {
       std::lock_guard lock(mutex_);
       peers_.context_destroyed(context);
-      (void)open_to_peers();
+      if (Runtime* const runtime = Session::runtime()) (void)open_to_peers(*runtime);
     }
     layouts.forget();
   });

@@ -26,17 +26,11 @@ inline constexpr std::size_t hbm_limit = 32 * mebibyte;
 inline constexpr std::size_t host_limit = 160 * mebibyte;
 
 // As cuCtxCreate, whose parameters changed.
-inline CUresult create_context(CUcontext* context, CUdevice device) {
-#if CUDA_VERSION >= 13000
-  return cuCtxCreate(context, nullptr, 0, device);
-#else
-  return cuCtxCreate(context, 0, device);
-#endif
-}
+CUresult create_context(CUcontext* context, CUdevice device);
 
 class GpuTest : public ::testing::Test {
  protected:
-  GpuTest();
+  explicit GpuTest(CUdevice device = 0);
   ~GpuTest() override;
 
   // The stream and the kernels, which a context that ended took along.
@@ -49,8 +43,8 @@ class GpuTest : public ::testing::Test {
   ::testing::AssertionResult holds(CUdeviceptr words, std::size_t bytes, std::uint32_t seed,
                                    std::uint32_t added = 0);
 
-  // A statistic of this process, as `vhbm stat` sees it.
-  static std::uint64_t stat(const std::string& name);
+  // A statistic of this process on a device, as `vhbm stat` sees it.
+  static std::uint64_t stat(const std::string& name, CUdevice device = 0);
 
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
