@@ -16,6 +16,7 @@
 #include "runtime/options.h"
 
 namespace vhbm::interpose {
+
 constinit std::atomic<Runtime*> Session::running_{nullptr};
 constinit std::atomic<bool> Session::decided_{false};
 

@@ -9,6 +9,14 @@
 #include "runtime/stats_reader.h"
 #include "simgpu/gpu_image.h"
 
+CUresult create_context(CUcontext* context, CUdevice device) {
+#if CUDA_VERSION >= 13000
+  return cuCtxCreate(context, nullptr, 0, device);
+#else
+  return cuCtxCreate(context, 0, device);
+#endif
+}
+
 GpuTest::GpuTest(CUdevice device) {
   EXPECT_CUDA(cuInit(0));
   EXPECT_CUDA(cuDeviceGet(&device_, device));

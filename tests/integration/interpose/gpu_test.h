@@ -29,13 +29,7 @@ inline constexpr std::size_t host_limit = 160 * mebibyte;
 std::uint64_t stat_of_this_process(const std::string& name, CUdevice device = 0);
 
 // As cuCtxCreate, whose parameters changed.
-inline CUresult create_context(CUcontext* context, CUdevice device) {
-#if CUDA_VERSION >= 13000
-  return cuCtxCreate(context, nullptr, 0, device);
-#else
-  return cuCtxCreate(context, 0, device);
-#endif
-}
+CUresult create_context(CUcontext* context, CUdevice device);
 
 class GpuTest : public ::testing::Test {
  protected:
