@@ -1,129 +1,116 @@
-// Walks a graph's nodes and those of its child graphs. What a node cannot be asked for is left out:
-// this is evidence, and its absence costs speed only.
+// An application may set the parameters of thousands of nodes one by one, so the list that a launch
+// reads is made anew at the next launch only.
 #include "interpose/graph_evidence.h"
 
 #include <algorithm>
 #include <new>
 
-#include "interpose/kernel_arguments.h"
-
 namespace vhbm::interpose {
 namespace {
 
-class Walk {
- public:
-  Walk(const Runtime& runtime, const Queries& ask, ParameterLayouts& layouts)
-      : runtime_(runtime), ask_(ask), layouts_(layouts) {}
-
-  void graph(CUgraph graph) {
-    std::size_t count = 0;
-    if (ask_.cuGraphGetNodes == nullptr || ask_.cuGraphNodeGetType == nullptr ||
-        ask_.cuGraphGetNodes(graph, nullptr, &count) != CUDA_SUCCESS || count == 0) {
-      return;
-    }
-    std::vector<CUgraphNode> nodes(count);
-    if (ask_.cuGraphGetNodes(graph, nodes.data(), &count) != CUDA_SUCCESS) return;
-    nodes.resize(std::min(count, nodes.size()));
-    for (CUgraphNode one : nodes) node(one);
+struct ByNode {
+  bool operator()(const NodeAddress& one, const NodeAddress& other) const {
+    return one.node < other.node;
   }
-
-  GraphEvidence::Addresses addresses() {
-    std::sort(found_.begin(), found_.end());
-    found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
-    return std::move(found_);
-  }
-
- private:
-  void node(CUgraphNode node) {
-    CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
-    if (ask_.cuGraphNodeGetType(node, &type) != CUDA_SUCCESS) return;
-    switch (type) {
-      case CU_GRAPH_NODE_TYPE_KERNEL:
-        return kernel(node);
-      case CU_GRAPH_NODE_TYPE_MEMCPY:
-        return copy(node);
-      case CU_GRAPH_NODE_TYPE_MEMSET:
-        return memset(node);
-      case CU_GRAPH_NODE_TYPE_GRAPH:
-        return child(node);
-      default:
-        return;
-    }
-  }
-
-  void kernel(CUgraphNode node) {
-    CUDA_KERNEL_NODE_PARAMS launch{};
-    if (ask_.cuGraphKernelNodeGetParams_v2 == nullptr ||
-        ask_.cuGraphKernelNodeGetParams_v2(node, &launch) != CUDA_SUCCESS) {
-      return;
-    }
-    const Window& window = runtime_.window();
-    const auto seen = [this](std::uint64_t word) { found_.push_back(word); };
-    if (launch.extra != nullptr) return words_of_buffer(window, launch.extra, seen);
-    const auto function =
-        launch.func != nullptr ? launch.func : reinterpret_cast<CUfunction>(launch.kern);
-    if (function == nullptr || launch.kernelParams == nullptr) return;
-    const ParameterLayout* layout = layouts_.find(function);
-    if (layout == nullptr) layout = layouts_.learn(function, ask_);
-    if (layout != nullptr) words_of_parameters(window, *layout, launch.kernelParams, seen);
-  }
-
-  void copy(CUgraphNode node) {
-    CUDA_MEMCPY3D copy{};
-    if (ask_.cuGraphMemcpyNodeGetParams == nullptr ||
-        ask_.cuGraphMemcpyNodeGetParams(node, &copy) != CUDA_SUCCESS) {
-      return;
-    }
-    address(copy.dstDevice);
-    address(copy.srcDevice);
-  }
-
-  void memset(CUgraphNode node) {
-    CUDA_MEMSET_NODE_PARAMS memset{};
-    if (ask_.cuGraphMemsetNodeGetParams == nullptr ||
-        ask_.cuGraphMemsetNodeGetParams(node, &memset) != CUDA_SUCCESS) {
-      return;
-    }
-    address(memset.dst);
-  }
-
-  void child(CUgraphNode node) {
-    CUgraph inner = nullptr;
-    if (ask_.cuGraphChildGraphNodeGetGraph != nullptr &&
-        ask_.cuGraphChildGraphNodeGetGraph(node, &inner) == CUDA_SUCCESS) {
-      graph(inner);
-    }
-  }
-
-  void address(std::uint64_t word) {
-    if (runtime_.owns({word})) found_.push_back(word);
-  }
-
-  const Runtime& runtime_;
-  const Queries& ask_;
-  ParameterLayouts& layouts_;
-  GraphEvidence::Addresses found_;
+  bool operator()(const NodeAddress& one, CUgraphNode node) const { return one.node < node; }
+  bool operator()(CUgraphNode node, const NodeAddress& one) const { return node < one.node; }
 };
 
 }  // namespace
 
-void GraphEvidence::learn(CUgraphExec executable, CUgraph graph, const Runtime& runtime,
-                          const Queries& ask, ParameterLayouts& layouts) noexcept {
+void GraphEvidence::learn(CUgraphExec executable, std::vector<NodeAddress> found) noexcept {
+  forget(executable);
   try {
-    Walk walk(runtime, ask, layouts);
-    walk.graph(graph);
-    auto addresses = std::make_unique<const Addresses>(walk.addresses());
+    auto known = std::make_unique<Known>();
+    std::stable_sort(found.begin(), found.end(), ByNode());
+    known->by_node = std::move(found);
+    gather(*known);
     std::lock_guard lock(mutex_);
-    std::unique_ptr<const Addresses> before(known_.take(executable));
-    if (known_.put(executable, addresses.get())) (void)addresses.release();
+    if (!known_.put(executable, known.get())) return;
+    try {
+      all_[executable] = std::move(known);
+    } catch (const std::bad_alloc&) {
+      (void)known_.take(executable);
+    }
   } catch (const std::bad_alloc&) {
-    forget(executable);
   }
+}
+
+template <typename Work>
+void GraphEvidence::change(CUgraphExec executable, Work&& work) noexcept {
+  try {
+    std::lock_guard lock(mutex_);
+    const auto found = all_.find(executable);
+    if (found == all_.end()) return;
+    work(*found->second);
+    found->second->changed.store(true, std::memory_order_release);
+    return;
+  } catch (const std::bad_alloc&) {
+  }
+  forget(executable);
+}
+
+void GraphEvidence::replace(CUgraphExec executable, CUgraphNode node,
+                            std::vector<NodeAddress> found) noexcept {
+  change(executable, [&](Known& known) {
+    std::vector<NodeAddress>& all = known.by_node;
+    const auto [first, last] = std::equal_range(all.begin(), all.end(), node, ByNode());
+    const bool alone = std::all_of(found.begin(), found.end(),
+                                   [node](const NodeAddress& one) { return one.node == node; });
+    // As a rule a node names as many as before.
+    if (alone && static_cast<std::size_t>(last - first) == found.size() && !found.empty()) {
+      for (std::size_t i = 0; i < found.size(); ++i) first[i].address = found[i].address;
+      return;
+    }
+    const bool inner = first != last && first->inside != node;
+    if (inner) {
+      for (NodeAddress& one : found) one.inside = first->inside;
+    }
+    std::erase_if(
+        all, [node](const NodeAddress& one) { return one.node == node || one.inside == node; });
+    all.insert(all.end(), found.begin(), found.end());
+    std::stable_sort(all.begin(), all.end(), ByNode());
+  });
+}
+
+void GraphEvidence::enable(CUgraphExec executable, CUgraphNode node, bool enabled) noexcept {
+  change(executable, [&](Known& known) {
+    if (enabled) {
+      known.disabled.erase(node);
+    } else {
+      known.disabled.insert(node);
+    }
+  });
 }
 
 void GraphEvidence::forget(CUgraphExec executable) noexcept {
   std::lock_guard lock(mutex_);
-  const std::unique_ptr<const Addresses> before(known_.take(executable));
+  (void)known_.take(executable);
+  all_.erase(executable);
+}
+
+const GraphEvidence::Addresses* GraphEvidence::gathered(CUgraphExec executable) noexcept {
+  try {
+    std::lock_guard lock(mutex_);
+    const auto found = all_.find(executable);
+    if (found == all_.end()) return nullptr;
+    if (found->second->changed.load(std::memory_order_relaxed)) gather(*found->second);
+    return &found->second->addresses;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void GraphEvidence::gather(Known& known) {
+  Addresses addresses;
+  addresses.reserve(known.by_node.size());
+  for (const NodeAddress& one : known.by_node) {
+    if (!known.disabled.contains(one.node)) addresses.push_back(one.address);
+  }
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  known.addresses.swap(addresses);
+  known.changed.store(false, std::memory_order_release);
 }
 
 }  // namespace vhbm::interpose

@@ -31,7 +31,7 @@ class HookScope {
   [[nodiscard]] Runtime* start() const noexcept {
     return active() ? Session::get().start(*linkage_) : nullptr;
   }
-  // As start(), and nullptr when the current context's device is not the runtime's.
+  // As start(), on the current context's device; nullptr when its memory is not paged.
   [[nodiscard]] Runtime* start_here() const noexcept {
     return active() ? Session::get().start_here(*linkage_) : nullptr;
   }

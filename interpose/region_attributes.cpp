@@ -57,7 +57,7 @@ CUresult region_attribute(const RegionView& region, CUdeviceptr address,
     case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
       return give<unsigned>(out, CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE);
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-      return give<void*>(out, nullptr);
+      return give(out, region.pool);
     case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
       return give(out, region_ids | region.id.value);
     default:

@@ -10,6 +10,7 @@
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
+#include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
 
@@ -52,16 +53,25 @@ Runtime* Session::start(const Linkage& linkage) noexcept {
 
 Runtime* Session::start_here(const Linkage& linkage) noexcept {
   Runtime* const started = start(linkage);
-  CUdevice current = 0;
-  if (started == nullptr || linkage.ask.cuCtxGetDevice(&current) != CUDA_SUCCESS) return nullptr;
-  if (current == device_) return started;
-  if (!told_of_other_device_.exchange(true)) {
-    keep_exceptions_in([&] {
-      log_warn("only device {}'s memory is paged in this process; device {}'s is the driver's",
-               device_, current);
-    });
-  }
-  return nullptr;
+  CUdevice device = 0;
+  if (started == nullptr || linkage.ask.cuCtxGetDevice(&device) != CUDA_SUCCESS) return nullptr;
+  if (started->pages(device)) return started;
+  std::lock_guard lock(mutex_);
+  keep_exceptions_in([&] {
+    if (not_paged_.count(device) != 0) return;
+    Status status = started->add_device();
+    // No region is there yet that could not be opened.
+    if (status.ok()) status = open_to_peers(*started);
+    if (status.ok()) return;
+    not_paged_.insert(device);
+    log_warn("device {}'s memory is not paged: {}", device, status.message());
+  });
+  return started->pages(device) ? started : nullptr;
+}
+
+bool Session::never_pages(CUdevice device) noexcept {
+  std::lock_guard lock(mutex_);
+  return not_paged_.count(device) != 0;
 }
 
 void Session::try_to_start(const Linkage& linkage) {
@@ -78,10 +88,6 @@ void Session::try_to_start(const Linkage& linkage) {
     log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
     return;
   }
-  if (linkage.ask.cuCtxGetDevice(&device_) != CUDA_SUCCESS) {
-    log_error("the driver does not say which device this is: vHBM is off in this process");
-    return;
-  }
   auto started =
       Runtime::start(linkage.driver, *options, {find_policy(options->policy)->plan, &guess_tag});
   if (!started.ok()) {
@@ -90,6 +96,10 @@ void Session::try_to_start(const Linkage& linkage) {
   }
   runtime_ = std::move(*started);
   for (CUcontext context : contexts_) runtime_->context_created(context);
+  if (Status opened = open_to_peers(*runtime_); !opened.ok()) {
+    log_error("vHBM is off in this process: {}", opened.message());
+    return runtime_.reset();
+  }
   watch_forks();
   std::atexit(&at_exit);
   running_.store(runtime_.get(), std::memory_order_release);
@@ -116,8 +126,10 @@ void Session::at_exit() {
 
 void Session::native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept {
   keep_exceptions_in([&] {
+    const Runtime* const runtime = Session::runtime();
+    if (runtime == nullptr) return;
     std::lock_guard lock(mutex_);
-    native_[address] = {context, size};
+    native_[address] = {context, runtime->current_device(), size};
   });
 }
 
@@ -127,7 +139,7 @@ void Session::native_freed(CUdeviceptr address) noexcept {
   std::lock_guard lock(mutex_);
   const auto found = native_.find(address);
   if (found == native_.end()) return;
-  runtime->native_freed(found->second.size);
+  runtime->native_freed(found->second.device, found->second.size);
   native_.erase(found);
 }
 
@@ -155,12 +167,62 @@ void Session::context_destroyed(CUcontext context) noexcept {
       std::lock_guard lock(mutex_);
       std::erase_if(native_, [&](const auto& memory) {
         if (memory.second.context != context) return false;
-        runtime->native_freed(memory.second.size);
+        runtime->native_freed(memory.second.device, memory.second.size);
         return true;
       });
     }
+    {
+      std::lock_guard lock(mutex_);
+      peers_.context_destroyed(context);
+      if (Runtime* const runtime = Session::runtime()) (void)open_to_peers(*runtime);
+    }
     layouts.forget();
   });
+}
+
+Status Session::peer_enabled(const Linkage& linkage, CUcontext peer) noexcept {
+  // Without its required functions the driver is never told of regions.
+  if (stands_aside() || linkage.missing != nullptr) return {};
+  const Driver& driver = linkage.driver;
+  try {
+    Peers::Side accessor{nullptr, 0}, owner{peer, 0};
+    CUresult asked = driver.cuCtxGetCurrent(&accessor.context);
+    if (asked == CUDA_SUCCESS) asked = driver.cuCtxGetDevice(&accessor.device);
+    if (asked == CUDA_SUCCESS) {
+      const ContextScope scope(driver, peer);
+      asked =
+          scope.result() == CUDA_SUCCESS ? driver.cuCtxGetDevice(&owner.device) : scope.result();
+    }
+    if (asked != CUDA_SUCCESS) return Status::driver(asked, "asking for the contexts' devices");
+    std::lock_guard lock(mutex_);
+    peers_.enabled(accessor, owner);
+    Runtime* const runtime = Session::runtime();
+    Status opened = runtime == nullptr ? Status() : open_to_peers(*runtime);
+    if (!opened.ok()) peers_.disabled(accessor.context, owner.context);
+    return opened;
+  } catch (const std::exception& error) {
+    return Status(Errc::out_of_memory, error.what());
+  }
+}
+
+void Session::peer_disabled(const Linkage& linkage, CUcontext peer) noexcept {
+  if (stands_aside() || linkage.missing != nullptr) return;
+  keep_exceptions_in([&] {
+    CUcontext current = nullptr;
+    (void)linkage.driver.cuCtxGetCurrent(&current);
+    std::lock_guard lock(mutex_);
+    peers_.disabled(current, peer);
+    if (Runtime* const runtime = Session::runtime()) (void)open_to_peers(*runtime);
+  });
+}
+
+Status Session::open_to_peers(Runtime& runtime) {
+  Status all;
+  for (const CUdevice owner : peers_.owners()) {
+    Status opened = runtime.set_peers(owner, peers_.accessors_of(owner));
+    if (!opened.ok()) all = opened;
+  }
+  return all;
 }
 
 void Session::primary_retained(CUdevice device, CUcontext context) noexcept {

@@ -11,9 +11,11 @@
 #include <unordered_map>
 
 #include "interpose/captures.h"
+#include "interpose/conditional_bodies.h"
 #include "interpose/graph_evidence.h"
 #include "interpose/linkage.h"
 #include "interpose/parameter_layouts.h"
+#include "interpose/peers.h"
 #include "runtime/runtime.h"
 
 namespace vhbm::interpose {
@@ -30,10 +32,15 @@ class Session {
   // Starts it on the current context's device, once; a failure is told in one line and is final.
   // nullptr where there is none to use.
   Runtime* start(const Linkage& linkage) noexcept;
-  // As start(), and nullptr when the current context's device is not the runtime's.
+  // As start(), on the current context's device; nullptr when its memory is not paged.
   Runtime* start_here(const Linkage& linkage) noexcept;
-  // Whether it is this device's memory that is paged. Requires runtime().
-  [[nodiscard]] bool pages(CUdevice device) const noexcept { return device == device_; }
+  // Whether this device's memory is the driver's for good.
+  [[nodiscard]] bool never_pages(CUdevice device) noexcept;
+  // Other devices were given access to a device's default pool, as they have none to regions.
+  void let_peers_use_default_pool() noexcept { peers_use_default_pool_.store(true); }
+  [[nodiscard]] bool peers_use_default_pool() const noexcept {
+    return peers_use_default_pool_.load();
+  }
   // It could not start, or never will in this process: every answer is the driver's. Nothing is
   // recorded any more; in a forked child the mutex may be held by a thread that is gone.
   [[nodiscard]] static bool stands_aside() noexcept {
@@ -56,18 +63,27 @@ class Session {
   void primary_released(CUdevice device) noexcept;
   void primary_reset(CUdevice device) noexcept;
 
+  // The current context was given access to the memory of `peer`, or lost it.
+  //   any error  regions could not be opened to it: take the access back
+  [[nodiscard]] Status peer_enabled(const Linkage& linkage, CUcontext peer) noexcept;
+  void peer_disabled(const Linkage& linkage, CUcontext peer) noexcept;
+
   Captures captures;
   ParameterLayouts layouts;
   GraphEvidence graphs;
+  ConditionalBodies conditional_bodies;
 
  private:
   Session() = default;
   void try_to_start(const Linkage& linkage);
+  // Opens the regions to whom `peers_` says. Requires the mutex.
+  [[nodiscard]] Status open_to_peers(Runtime& runtime);
   static void after_fork_in_child();
   static void at_exit();
 
   struct NativeMemory {
     CUcontext context;
+    CUdevice device;
     Bytes size;
   };
   struct Primary {
@@ -79,10 +95,11 @@ class Session {
   static constinit std::atomic<bool> decided_;  // started, or never will be
   std::mutex mutex_;
   std::unique_ptr<Runtime> runtime_;
-  CUdevice device_ = 0;
-  std::atomic<bool> told_of_other_device_{false};
+  std::set<CUdevice> not_paged_;
+  std::atomic<bool> peers_use_default_pool_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
+  Peers peers_;
   std::unordered_map<CUdeviceptr, NativeMemory> native_;
 };
 

@@ -26,8 +26,9 @@ std::optional<MemoryInfo> told_of(CUdevice device, Bytes total, Bytes free) noex
   if (!tells_other_total()) return std::nullopt;
   const Runtime* const runtime = Session::runtime();
   if (runtime == nullptr) return told_before_use(total, free);
-  if (!Session::get().pages(device)) return std::nullopt;
-  return runtime->memory_info();
+  if (runtime->pages(device)) return runtime->memory_info(device);
+  if (Session::get().never_pages(device)) return std::nullopt;
+  return told_before_use(total, free);
 }
 
 std::optional<MemoryInfo> told_before_use(Bytes total, Bytes free) noexcept {

@@ -28,21 +28,31 @@ PageState state_on(const Frame& frame) {
 }  // namespace
 
 Result<DeviceAddress> Allocator::allocate(Bytes size) {
-  if (size.value == 0) return Status(Errc::invalid_value, "an allocation of no bytes");
-  if (size < device_.options.min_region_size.resolve(device_.total, mib(2))) {
-    return Status(Errc::too_small, "below min_region_size");
-  }
-  if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
   CUcontext context = nullptr;
   // A region that belongs to no context would outlive its own.
   if (const CUresult result = device_.driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
     return Status::driver(result, "cuCtxGetCurrent");
   }
+  return allocate({size, context, RegionKind::plain, nullptr, 0});
+}
+
+Result<DeviceAddress> Allocator::allocate_in_order(Bytes size, const StreamOrder& order,
+                                                   CUmemoryPool pool) {
+  return allocate({size, nullptr, RegionKind::stream_ordered, pool, order.id});
+}
+
+Result<DeviceAddress> Allocator::allocate(const Request& request) {
+  const Bytes size = request.size;
+  if (size.value == 0) return Status(Errc::invalid_value, "an allocation of no bytes");
+  if (size < device_.options.min_region_size.resolve(device_.total, mib(2))) {
+    return Status(Errc::too_small, "below min_region_size");
+  }
+  if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
   RelaxedCapture relaxed(device_.driver);
   const auto deadline = std::chrono::steady_clock::now() + growth_patience;
   for (;;) {
     bool again = false;
-    auto made = try_to_allocate(size, context, &again);
+    auto made = try_to_allocate(request, &again);
     if (!again || std::chrono::steady_clock::now() >= deadline) {
       if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
       return made;
@@ -51,27 +61,54 @@ Result<DeviceAddress> Allocator::allocate(Bytes size) {
   }
 }
 
-Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, bool* again) {
-  auto region = std::make_unique<Region>();
-  region->chunk_size = device_.frames->frame_size();
-  const Bytes mapped = size.rounded_up_to(region->chunk_size);
-
-  std::lock_guard lock(device_.lock);
-  const auto base = device_.space.carve(mapped, region->chunk_size);
-  if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
-  region->view = {{}, *base, size, device_.ordinal, context};
+void Allocator::describe(Region& region, const Request& request, DeviceAddress base) const {
+  region.view = {region.view.id,  base,         request.size, device_.ordinal,
+                 request.context, request.kind, request.pool};
+  region.tag = {};
+  region.held = false;
   for (const TagRule& rule : device_.options.tag_rules) {
-    if (!rule.matches(size)) continue;
-    if (rule.tag) region->tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
-    region->held = rule.held;
+    if (!rule.matches(request.size)) continue;
+    if (rule.tag) region.tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
+    region.held = rule.held;
     break;
   }
+}
+
+Region* Allocator::reuse(const Request& request, Bytes mapped) {
+  Region* const region = device_.idle.take(mapped, request.stream);
+  if (region == nullptr) return nullptr;
+  describe(*region, request, region->view.base);
+  device_.regions.renew(region);
+  device_.stats.add(Stat::reused_regions, 1);
+  return region;
+}
+
+Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* again) {
+  auto region = std::make_unique<Region>();
+  region->chunk_size = device_.frames->frame_size();
+  const Bytes mapped = request.size.rounded_up_to(region->chunk_size);
+
+  std::lock_guard lock(device_.lock);
+  if (request.kind == RegionKind::stream_ordered) {
+    if (Region* const reused = reuse(request, mapped); reused != nullptr) {
+      publish(*reused);
+      return reused->view.base;
+    }
+  }
+  // Freed memory in HBM is better than any of the host's.
+  if (device_.frames->available_hbm_beyond_spare() < mapped.value / region->chunk_size.value) {
+    give_up_idle(IdleRegions::Clock::now());
+  }
+  const auto base = device_.space.carve(mapped, region->chunk_size);
+  if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
+  describe(*region, request, *base);
   Status status = take_frames(mapped.value / region->chunk_size.value, region->frames);
   if (status.ok()) {
     status = map(*region);
     if (status.ok()) {
       region->copies.resize(region->frames.size());
       if (Region* added = device_.regions.add(region); added != nullptr) {
+        give_pages(*added);
         publish(*added);
         return *base;
       }
@@ -81,9 +118,10 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
     }
   }
   device_.space.give_back(*base, mapped);
-  // Copies that are under way hold host frames for a moment only.
-  const bool more_soon =
-      device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty();
+  // Copies that are under way hold host frames for a moment only, and so does another device's
+  // lock.
+  const bool more_soon = device_.frames->growing() || !device_.settled() ||
+                         device_.idle.pending() || device_.frames->others_may_yield();
   *again = status.code() == Errc::out_of_memory && more_soon;
   return status;
 }
@@ -132,23 +170,43 @@ Status Allocator::map(Region& region) {
   return {Errc::out_of_memory, status.message()};
 }
 
-void Allocator::publish(Region& region) {
-  Bytes host_mapped;
+void Allocator::give_pages(const Region& region) {
   for (std::size_t i = 0; i < region.frames.size(); ++i) {
-    const Frame& frame = *region.frames[i];
     const ChunkId first = device_.page_of(region.address_of(i));
     for (std::uint32_t page = 0; page < device_.pages_per_chunk(); ++page) {
-      if (!device_.pages.give_to({first.value + page}, region.index, state_on(frame))) {
+      const PageState state = state_on(*region.frames[i]);
+      if (!device_.pages.give_to({first.value + page}, region.index, state)) {
         device_.freeze("a new region's page was not free");
       }
     }
-    if (frame.tier == Tier::host) host_mapped += region.chunk_size;
+  }
+}
+
+void Allocator::publish(Region& region) {
+  count_in(region);
+  device_.regions.publish(&region);
+  count_regions();
+}
+
+void Allocator::count_in(Region& region) {
+  Bytes host_mapped;
+  for (const Frame* frame : region.frames) {
+    if (frame->tier == Tier::host) host_mapped += region.chunk_size;
   }
   device_.stats.add(Stat::resident_bytes, region.mapped_size().value);
   device_.account(region, host_mapped);
-  device_.regions.publish(&region);
+}
+
+void Allocator::count_out(Region& region) {
+  // account() moves all of it to the resident side, from where it is taken off.
+  device_.account(region, {});
+  device_.stats.add(Stat::resident_bytes, Bytes{0}.value - region.mapped_size().value);
+}
+
+void Allocator::count_regions() {
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  device_.stats.set(Stat::idle_bytes, device_.idle.mapped_bytes().value);
 }
 
 Status Allocator::free(DeviceAddress base) {
@@ -159,8 +217,7 @@ Status Allocator::free(DeviceAddress base) {
     region = device_.regions.withdraw(base);
   }
   if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
-  device_.stats.set(Stat::regions, device_.regions.count());
-  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  count_regions();
   const Drain::State waited = device_.drain.wait();
   std::lock_guard lock(device_.lock);
   if (waited == Drain::State::quiet) {
@@ -184,8 +241,68 @@ void Allocator::free_all(CUcontext context) {
     take_apart(*region);
     return true;
   });
-  device_.stats.set(Stat::regions, device_.regions.count());
-  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  device_.idle.context_destroyed(context);
+  count_regions();
+}
+
+Status Allocator::free_in_order(DeviceAddress base, const StreamOrder& order, Gate& gate) {
+  CUevent event = nullptr;
+  {
+    std::lock_guard lock(device_.lock);
+    const Region* const region = device_.regions.region_at(base);
+    if (region == nullptr || region->view.base != base) {
+      return {Errc::invalid_value, "not the base of a live region"};
+    }
+    event = device_.idle.spare_event(order.context);
+  }
+  const auto give_event_back = [&] {
+    std::lock_guard lock(device_.lock);
+    device_.idle.recycle(order.context, event);
+  };
+  {
+    RelaxedCapture relaxed(device_.driver);
+    ContextScope scope(device_.driver, order.context);
+    if (scope.result() != CUDA_SUCCESS) return Status::driver(scope.result(), "cuCtxPushCurrent");
+    if (event == nullptr &&
+        device_.driver.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) {
+      return free(base);  // waits, which is later than asked, and never earlier
+    }
+    const auto pass = gate.pass();
+    if (const CUresult recorded = device_.driver.cuEventRecord(event, order.stream);
+        recorded != CUDA_SUCCESS) {
+      give_event_back();
+      return Status::driver(recorded, "cuEventRecord");
+    }
+  }
+  std::unique_lock lock(device_.lock);
+  Region* const region = device_.regions.withdraw(base);
+  if (region == nullptr) {  // another thread was faster
+    lock.unlock();
+    give_event_back();
+    return {Errc::invalid_value, "not the base of a live region"};
+  }
+  lay_aside(*region);
+  device_.idle.add(region, order, event);
+  count_regions();
+  return {};
+}
+
+void Allocator::lay_aside(Region& region) {
+  device_.precopy.forget(region);
+  drop_copies(region);
+  count_out(region);
+}
+
+void Allocator::give_up_idle(IdleRegions::Clock::time_point before, Bytes keep) {
+  // Work of the pager's own may still read a region that no work of the application reaches.
+  if (!device_.settled()) return;
+  while (device_.idle.mapped_bytes() > keep) {
+    Region* const region = device_.idle.take_idle_since(before);
+    if (region == nullptr) break;
+    count_in(*region);
+    take_apart(*region);
+  }
+  count_regions();
 }
 
 void Allocator::empty_graveyard() {
@@ -202,13 +319,17 @@ void Allocator::retry_refused() {
   });
 }
 
-void Allocator::take_apart(Region& region) {
-  device_.precopy.forget(region);
+void Allocator::drop_copies(Region& region) {
   for (std::size_t i = 0; i < region.copies.size(); ++i) {
     if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
       device_.frames->give_back(copy.frame);
     }
   }
+}
+
+void Allocator::take_apart(Region& region) {
+  device_.precopy.forget(region);
+  drop_copies(region);
   if (try_to_take_apart(region)) return;
   // Its frames and addresses stay taken: what may still be mapped is not safe to use again.
   static constinit Seldom seldom;
@@ -222,9 +343,7 @@ bool Allocator::try_to_take_apart(Region& region) {
   const DeviceAddress base = region.view.base;
   const Bytes size = region.mapped_size();
   if (!device_.mapper->unmap(base, size).ok()) return false;
-  // account() moves all of it to the resident side, from where it is taken off.
-  device_.account(region, {});
-  device_.stats.add(Stat::resident_bytes, Bytes{0}.value - size.value);
+  count_out(region);
   const std::size_t pages = size.value / base_page.value;
   for (std::uint32_t page = 0; page < pages; ++page) {
     const ChunkId id{device_.page_of(base).value + page};

@@ -12,14 +12,14 @@
 namespace vhbm {
 namespace {
 
-constexpr Bytes least_window = gib(1);
 // In a row, after which nothing good is expected of the GPU.
 constexpr int most_gpu_failures = 3;
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Options& options) {
-  std::unique_ptr<Device> device(new Device(driver, options));
+Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Options& options,
+                                              Process& process) {
+  std::unique_ptr<Device> device(new Device(driver, options, process));
   RelaxedCapture relaxed(driver);
   if (Status status = device->identify(); !status.ok()) return status;
   // Frames first: their own addresses have a fixed size, while the window makes do with what is
@@ -47,9 +47,10 @@ Device::~Device() {
   }
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
-  if (regions.count() != 0 || !graveyard.empty() || !refused.empty()) return;
-  for (const Reservation& reservation : reservations_) {
-    driver.cuMemAddressFree(reservation.begin.value, reservation.size.value);
+  if (regions.count() != 0 || !graveyard.empty() || !refused.empty() || !idle.empty()) {
+    process.window.keep();
+  } else if (aliases_.size.value != 0) {
+    driver.cuMemAddressFree(aliases_.begin.value, aliases_.size.value);
   }
 }
 
@@ -149,7 +150,7 @@ Status Device::identify() {
   }
   total = {bytes};
   drain.context_created(context);
-  mapper = std::make_unique<Mapper>(driver, stats, std::span<const CUdevice>(&ordinal, 1));
+  mapper = std::make_unique<Mapper>(driver, stats, ordinal);
   return {};
 }
 
@@ -168,30 +169,11 @@ void Device::freeze_under_mps() noexcept {
          FreezeCause::mps);
 }
 
-Result<Device::Reservation> Device::reserve(Bytes size, Bytes least) {
-  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
-  const Bytes alignment = options.chunk_size.resolve({}, base_page);
-  size = size.rounded_up_to(alignment);
-  const auto halved = [&] { return Bytes{size.value / 2 / alignment.value * alignment.value}; };
-  for (; size.value != 0 && size >= least; size = halved()) {
-    CUdeviceptr begin = 0;
-    result = driver.cuMemAddressReserve(&begin, size.value, alignment.value, 0, 0);
-    if (result == CUDA_SUCCESS) {
-      reservations_.push_back({{begin}, size});
-      return reservations_.back();
-    }
-  }
-  return Status::driver(result, "cuMemAddressReserve");
-}
-
 Status Device::reserve_window() {
-  const auto window = reserve(options.window_size.resolve(total, gib(1024)), least_window);
-  if (!window.ok()) {
-    return {Errc::unsupported, "no window of 1 GiB or more could be reserved: " +
-                                   window.status().message() + "; VHBM_WINDOW_SIZE sets its size"};
-  }
-  space = AddressSpace(window->begin, window->size);
-  if (Status status = pages.reserve(window->size); !status.ok()) return status;
+  const auto part = process.window.part_of(ordinal, total, options);
+  if (!part.ok()) return part.status();
+  space = AddressSpace(part->begin, part->size);
+  if (Status status = pages.reserve(part->size); !status.ok()) return status;
   return regions.reserve();
 }
 
@@ -202,7 +184,7 @@ Status Device::make_frames() {
   }
   const Bytes chunk = options.chunk_size.resolve({}, base_page);
   const Capacity capacity = capacity_of(options, total, {free_now}, available_host_memory());
-  Frames::Limits limits{capacity.hbm, capacity.host, {}};
+  Frames::Limits limits{capacity.hbm, process.host.limit_to(capacity.host), {}};
   const Bytes most_spare = options.flip_size.resolve(limits.hbm, mib(64));
   const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
   if (limits.host >= chunk)
@@ -214,11 +196,17 @@ Status Device::make_frames() {
       node < 0) {
     node = 0;
   }
-  const auto aliases = reserve((limits.hbm + limits.host).rounded_up_to(chunk) + chunk, chunk);
+  const Bytes all = (limits.hbm + limits.host).rounded_up_to(chunk) + chunk;
+  const auto aliases = reserve_addresses(driver, all, chunk, chunk);
   if (!aliases.ok()) return aliases.status();
-  frames = std::make_unique<Frames>(driver, *mapper, stats, ordinal, node, chunk, limits,
-                                    AddressSpace(aliases->begin, aliases->size));
+  aliases_ = *aliases;
+  frames = std::make_unique<Frames>(driver, *mapper, stats, process.host, ordinal, node, chunk,
+                                    limits, AddressSpace(aliases_.begin, aliases_.size));
   frames->on_shortage([this](Tier tier) { return reclaim_copy(tier); });
+  frames->on_others_need([this] {
+    std::unique_lock mine(lock, std::try_to_lock);
+    return mine.owns_lock() && frames->yield_host();
+  });
   stats.set(Stat::hbm_limit, limits.hbm.value);
   stats.set(Stat::host_limit, limits.host.value);
   if (limits.host < chunk) {
@@ -241,9 +229,21 @@ Status Device::make_frames() {
   return {};
 }
 
+CUcontext Device::context_here() const {
+  for (CUcontext context : drain.contexts()) {
+    ContextScope scope(driver, context);
+    CUdevice device = 0;
+    if (scope.result() != CUDA_SUCCESS || driver.cuCtxGetDevice(&device) != CUDA_SUCCESS) continue;
+    if (device == ordinal) return context;
+  }
+  return nullptr;
+}
+
 bool Device::prepare_copies() {
-  const auto contexts = drain.contexts();
-  if (contexts.empty() || copier.prepare(contexts.front()) != CUDA_SUCCESS) return false;
+  if (copier.context() == nullptr) {
+    const CUcontext context = context_here();
+    if (context == nullptr || copier.prepare(context) != CUDA_SUCCESS) return false;
+  }
   if (kernels.usable() || kernels.given_up()) return true;
   const std::uint64_t flip = options.flip_size.resolve(frames->limits().hbm, mib(64)).value;
   // In both directions at once.
@@ -257,9 +257,9 @@ bool Device::prepare_copies() {
 void Device::share_stats() {
   const std::string directory = state_directory(options.state_dir);
   std::string why_not;
-  if (!stats.share(directory, &why_not)) {
+  if (!stats.share(directory, ordinal, &why_not)) {
     log_warn("statistics are not shared: {}", why_not);
-  } else if (!region_table.share(directory, &why_not)) {
+  } else if (!region_table.share(directory, ordinal, &why_not)) {
     log_warn("the table of regions is not shared: {}", why_not);
   }
 }

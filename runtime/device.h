@@ -17,11 +17,13 @@
 #include "runtime/driver.h"
 #include "runtime/frames.h"
 #include "runtime/histogram.h"
+#include "runtime/idle_regions.h"
 #include "runtime/mapper.h"
 #include "runtime/options.h"
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
 #include "runtime/precopy.h"
+#include "runtime/process.h"
 #include "runtime/region_table.h"
 #include "runtime/regions.h"
 #include "runtime/stats.h"
@@ -33,7 +35,8 @@ struct Device {
   // On the current context's device.
   //   Errc::unsupported  no virtual memory management, or no host frames
   [[nodiscard]] static Result<std::unique_ptr<Device>> start(const Driver& driver,
-                                                             const Options& options);
+                                                             const Options& options,
+                                                             Process& process);
   ~Device();
 
   // Nothing moves any more: mappings stay as they are and keep their answers.
@@ -63,6 +66,8 @@ struct Device {
   [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
   // Of host-mapped chunks: what was copied to HBM and did not come after all.
   void drop_arrivals() noexcept;
+  // Nothing of the pager's own is in flight that reads or writes regions.
+  [[nodiscard]] bool settled() const { return !precopy.in_flight() && quarantine.empty(); }
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
@@ -71,7 +76,6 @@ struct Device {
   Stats stats;
   RegionTable region_table;
   Histogram stalls;  // of the gate, in nanoseconds
-  ShardedCounter launches;
   CUdevice ordinal = 0;
   Bytes total;  // of the device
   std::unique_ptr<Mapper> mapper;
@@ -79,27 +83,33 @@ struct Device {
   AddressSpace space;  // the window that regions are carved from
   PageTable pages;
   Regions regions;
-  Drain drain;
-  Copier copier;  // behind the gate
+  Process& process;
+  const bool is_first;  // of the process's: tells what is counted for all of them
+  Drain& drain;         // the process's
+  Copier copier;        // behind the gate
   PageKernels kernels;
   Precopy precopy;
   std::atomic<Epoch> now{1};
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.
   std::vector<Frame*> quarantine;
+  IdleRegions idle;  // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
   std::vector<Region*> refused;
 
  private:
-  Device(const Driver& driver, const Options& options)
+  Device(const Driver& driver, const Options& options, Process& process)
       : driver(driver),
         options(options),
-        drain(driver),
+        process(process),
+        is_first(!process.has_devices.exchange(true)),
+        drain(process.drain),
         copier(driver),
         kernels(driver),
-        precopy(driver, stats) {}
+        precopy(driver, stats),
+        idle(driver) {}
   [[nodiscard]] Status identify();
   void freeze_under_mps() noexcept;
   [[nodiscard]] Status reserve_window();
@@ -108,12 +118,9 @@ struct Device {
   // The frame of that tier whose copy is missed least, or nullptr.
   [[nodiscard]] Frame* reclaim_copy(Tier tier);
 
-  struct Reservation {
-    DeviceAddress begin;
-    Bytes size;
-  };
-  [[nodiscard]] Result<Reservation> reserve(Bytes size, Bytes least);
-  std::vector<Reservation> reservations_;
+  // The first of the contexts that are on this device, or nullptr.
+  [[nodiscard]] CUcontext context_here() const;
+  Reservation aliases_{};
   int gpu_failures_ = 0;  // in a row
 };
 

@@ -12,18 +12,24 @@ constexpr Bytes native_block = mib(2);
 
 }  // namespace
 
-Frames::Frames(const Driver& driver, const Mapper& mapper, Stats& stats, CUdevice device,
-               int numa_node, Bytes frame_size, Limits limits, AddressSpace aliases)
+Frames::Frames(const Driver& driver, const Mapper& mapper, Stats& stats, HostLedger& host,
+               CUdevice device, int numa_node, Bytes frame_size, Limits limits,
+               AddressSpace aliases)
     : driver_(driver),
       mapper_(mapper),
       stats_(stats),
+      host_ledger_(host),
       device_(device),
       numa_node_(numa_node),
       frame_size_(frame_size),
       limits_(limits),
-      aliases_(std::move(aliases)) {}
+      aliases_(std::move(aliases)) {
+  host_member_.yield = [] { return false; };
+  host_ledger_.join(&host_member_);
+}
 
 Frames::~Frames() {
+  host_ledger_.leave(&host_member_);
   for (Pool* pool : {&hbm_, &host_}) {
     for (Frame* frame : pool->free) release(frame);
   }
@@ -31,8 +37,11 @@ Frames::~Frames() {
 }
 
 std::size_t Frames::capacity(Tier tier) const {
-  const Bytes left = tier == Tier::host ? limits_.host : saturating_minus(limits_.hbm, native());
-  return left.value / frame_size_.value;
+  if (tier == Tier::hbm) {
+    return saturating_minus(limits_.hbm, native()).value / frame_size_.value;
+  }
+  return host_.made.load(std::memory_order_relaxed) +
+         host_ledger_.left(host_member_).value / frame_size_.value;
 }
 
 std::size_t Frames::in_use(Tier tier) const {
@@ -69,6 +78,7 @@ Result<Frame*> Frames::take(Tier tier) {
   }
   Frame* frame = from.free.back();
   from.free.pop_back();
+  note_spare_host();
   return frame;
 }
 
@@ -82,6 +92,7 @@ Frame* Frames::take_idle_host(bool may_grow) {
   }
   Frame* frame = host_.free.back();
   host_.free.pop_back();
+  note_spare_host();
   return frame;
 }
 
@@ -105,6 +116,9 @@ Frame* Frames::record(Frame made) {
 }
 
 Result<Frame*> Frames::make(Tier tier) {
+  if (tier == Tier::host && !host_ledger_.take(frame_size_, host_member_)) {
+    return Status(Errc::out_of_memory, "host_limit is reached");
+  }
   CUmemGenericAllocationHandle handle = 0;
   const auto begin = std::chrono::steady_clock::now();
   const CUresult result = create(tier, &handle);
@@ -113,6 +127,7 @@ Result<Frame*> Frames::make(Tier tier) {
     stats_.add(Stat::host_growth_ns, static_cast<std::uint64_t>(spent.count()));
   }
   if (result != CUDA_SUCCESS) {
+    if (tier == Tier::host) host_ledger_.give_back(frame_size_);
     if (result != CUDA_ERROR_OUT_OF_MEMORY) stats_.add(Stat::driver_errors, 1);
     return Status::driver(result, "cuMemCreate");
   }
@@ -123,8 +138,8 @@ Result<Frame*> Frames::make(Tier tier) {
 
 bool Frames::begin_growth(std::size_t idle_wanted) {
   if (host_.free.size() >= idle_wanted) return false;
-  if (host_.made.load(std::memory_order_relaxed) >= capacity(Tier::host)) return false;
-  host_.made.fetch_add(1, std::memory_order_relaxed);  // so that nobody passes the limit meanwhile
+  if (!host_ledger_.take_unused(frame_size_)) return false;
+  host_.made.fetch_add(1, std::memory_order_relaxed);
   growing_ = true;
   return true;
 }
@@ -133,8 +148,10 @@ void Frames::end_growth(CUresult result, CUmemGenericAllocationHandle handle) {
   growing_ = false;
   if (result == CUDA_SUCCESS) {
     host_.free.push_back(record({handle, Tier::host, {}}));
+    note_spare_host();
   } else {
     host_.made.fetch_sub(1, std::memory_order_relaxed);
+    host_ledger_.give_back(frame_size_);
   }
   publish();
 }
@@ -143,13 +160,29 @@ bool Frames::shrink(std::size_t keep) {
   if (host_.free.size() <= keep) return false;
   Frame* frame = host_.free.back();
   host_.free.pop_back();
+  note_spare_host();
   release(frame);
   publish();
   return true;
 }
 
+bool Frames::yield_host() {
+  if (shrink(0)) return true;
+  Frame* frame = host_.copies != 0 && reclaim_ ? reclaim_(Tier::host) : nullptr;
+  if (frame == nullptr) return false;
+  release(frame);
+  publish();
+  return true;
+}
+
+void Frames::note_spare_host() noexcept {
+  const Bytes spare = frame_size_ * (host_.free.size() + host_.copies);
+  host_member_.spare.store(spare.value, std::memory_order_relaxed);
+}
+
 void Frames::give_back(Frame* frame) {
   pool(frame->tier).free.push_back(frame);
+  note_spare_host();
   if (frame->tier == Tier::hbm && over_limit()) trim();
 }
 
@@ -183,6 +216,7 @@ bool Frames::try_to_release(Frame* frame) {
     return false;
   }
   pool(frame->tier).made.fetch_sub(1, std::memory_order_relaxed);
+  if (frame->tier == Tier::host) host_ledger_.give_back(frame_size_);
   unused_records_.push_back(frame);
   return true;
 }

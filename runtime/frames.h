@@ -1,6 +1,7 @@
 // The physical allocations of one device: HBM frames and host frames, pooled and recycled.
-// Invariant: HBM frames and native memory together stay within hbm_limit, host frames within
-// host_limit. Locking: the pager's lock, except for native() and what is counted, which take none.
+// Invariant: HBM frames and native memory together stay within hbm_limit, the host frames of all
+// devices within host_limit. Locking: the pager's lock, except for native() and what is counted,
+// which take none.
 #pragma once
 
 #include <cuda.h>
@@ -13,6 +14,7 @@
 
 #include "runtime/address_space.h"
 #include "runtime/driver.h"
+#include "runtime/host_ledger.h"
 #include "runtime/mapper.h"
 #include "runtime/stats.h"
 #include "runtime/status.h"
@@ -37,8 +39,8 @@ class Frames {
   };
 
   // `aliases` is a reserved range for the frames' own addresses, as large as all of them together.
-  Frames(const Driver& driver, const Mapper& mapper, Stats& stats, CUdevice device, int numa_node,
-         Bytes frame_size, Limits limits, AddressSpace aliases);
+  Frames(const Driver& driver, const Mapper& mapper, Stats& stats, HostLedger& host,
+         CUdevice device, int numa_node, Bytes frame_size, Limits limits, AddressSpace aliases);
   ~Frames();
   Frames(const Frames&) = delete;
   Frames& operator=(const Frames&) = delete;
@@ -52,8 +54,14 @@ class Frames {
   // other is left, `reclaim` gives one up (nullptr: there is none after all).
   using Reclaim = std::function<Frame*(Tier)>;
   void on_shortage(Reclaim reclaim) { reclaim_ = std::move(reclaim); }
-  void copy_kept(Tier tier) { ++pool(tier).copies; }
-  void copy_dropped(Tier tier) { --pool(tier).copies; }
+  void copy_kept(Tier tier) {
+    ++pool(tier).copies;
+    note_spare_host();
+  }
+  void copy_dropped(Tier tier) {
+    --pool(tier).copies;
+    note_spare_host();
+  }
   [[nodiscard]] std::size_t copies(Tier tier) const { return pool(tier).copies; }
   // A host frame without giving up a copy, and without waiting for the driver unless `may_grow`.
   [[nodiscard]] Frame* take_idle_host(bool may_grow);
@@ -65,6 +73,14 @@ class Frames {
   void end_growth(CUresult result, CUmemGenericAllocationHandle handle);
   // One is on its way: whoever found no frame may find it shortly.
   [[nodiscard]] bool growing() const { return growing_; }
+  // Another device needs host memory: gives up an idle host frame, else one that keeps a copy. Its
+  // owner calls this, under the lock; `yield` is what others call.
+  bool yield_host();
+  void on_others_need(std::function<bool()> yield) { host_member_.yield = std::move(yield); }
+  // Other devices could give up host memory, but did not just now.
+  [[nodiscard]] bool others_may_yield() const {
+    return host_ledger_.spare_of_others(host_member_).value != 0;
+  }
   // Gives an idle host frame back to the system. False when there is none beyond `keep`.
   bool shrink(std::size_t keep);
   // Maps the frame at an address of its own, for good.
@@ -111,10 +127,14 @@ class Frames {
   // False when the driver refuses; what was done stays done.
   [[nodiscard]] bool try_to_release(Frame* frame);
   void publish() noexcept;
+  // Whenever host frames came or went.
+  void note_spare_host() noexcept;
 
   const Driver& driver_;
   const Mapper& mapper_;
   Stats& stats_;
+  HostLedger& host_ledger_;
+  HostLedger::Member host_member_;
   const CUdevice device_;
   const int numa_node_;
   const Bytes frame_size_;

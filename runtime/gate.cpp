@@ -143,6 +143,11 @@ void Gate::wait_until_open(Slot* slot) noexcept {
 }
 
 bool Gate::close(Clock::time_point deadline) noexcept {
+  // Rare, and short where it happens: polled for, since a lock could not be given up in time.
+  while (has_closer_.exchange(true, std::memory_order_acquire)) {
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
   closed_.store(1, std::memory_order_seq_cst);
   for (Slot* slot = slots_->first(); slot != nullptr; slot = slot->next) {
     for (int tries = 0; slot->inside.load(std::memory_order_seq_cst) != 0; ++tries) {
@@ -167,6 +172,7 @@ bool Gate::close(Clock::time_point deadline) noexcept {
 void Gate::open() noexcept {
   closed_.store(0, std::memory_order_seq_cst);
   closed_.notify_all();
+  has_closer_.store(false, std::memory_order_release);
 }
 
 }  // namespace vhbm

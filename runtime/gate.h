@@ -1,7 +1,7 @@
 // The launch gate: everything that submits GPU work passes it, and a flip closes it.
 // Invariant: once close() returned true and until open(), no thread holds a Pass. Locking: passing
 // an open gate is one atomic exchange on a cache line of the thread's own; only a thread's first
-// pass of a gate allocates. One closer at a time.
+// pass of a gate allocates. Of several closers one comes after the other.
 //
 // A thread announces itself and then looks whether the gate is closed; the closer closes and then
 // looks who is announced. Both in sequentially consistent order, so at least one of the two sees
@@ -61,8 +61,10 @@ class Gate {
   }
 
   // Holds new submitters back and waits for those inside to leave. False, and open again, when one
-  // is still inside at `deadline`. Must not be called by a thread that is inside.
+  // is still inside, or the gate closed by another, at `deadline`. Must not be called by a thread
+  // that is inside.
   [[nodiscard]] bool close(Clock::time_point deadline) noexcept;
+  // By who closed it.
   void open() noexcept;
 
   // Passes that found the gate closed, and the time they waited, over all threads.
@@ -86,6 +88,7 @@ class Gate {
   const std::uint64_t id_;  // never reused, unlike an address
   std::shared_ptr<Slots> slots_;
   alignas(64) std::atomic<std::uint32_t> closed_{0};
+  std::atomic<bool> has_closer_{false};
   alignas(64) std::atomic<std::uint64_t> waits_{0};
   std::atomic<std::uint64_t> waited_ns_{0};
 };

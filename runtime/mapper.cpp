@@ -3,14 +3,37 @@
 
 namespace vhbm {
 
-Mapper::Mapper(const Driver& driver, Stats& stats, std::span<const CUdevice> devices)
-    : driver_(driver), stats_(stats) {
-  for (const CUdevice device : devices) {
-    CUmemAccessDesc access{};
-    access.location = {CU_MEM_LOCATION_TYPE_DEVICE, device};
-    access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-    access_.push_back(access);
+namespace {
+
+CUmemAccessDesc access_of(CUdevice device, CUmemAccess_flags flags) {
+  CUmemAccessDesc access{};
+  access.location = {CU_MEM_LOCATION_TYPE_DEVICE, device};
+  access.flags = flags;
+  return access;
+}
+
+}  // namespace
+
+Mapper::Mapper(const Driver& driver, Stats& stats, CUdevice device)
+    : driver_(driver),
+      stats_(stats),
+      access_{access_of(device, CU_MEM_ACCESS_FLAGS_PROT_READWRITE)} {}
+
+void Mapper::set_peers(std::span<const CUdevice> peers) {
+  std::vector<CUdevice> devices(peers.begin(), peers.end());
+  std::vector<CUmemAccessDesc> access{access_.front()};
+  for (const CUdevice peer : peers) {
+    access.push_back(access_of(peer, CU_MEM_ACCESS_FLAGS_PROT_READWRITE));
   }
+  peers_.swap(devices);
+  access_.swap(access);
+}
+
+Status Mapper::allow(DeviceAddress base, Bytes size, CUdevice device,
+                     CUmemAccess_flags flags) const {
+  const CUmemAccessDesc access = access_of(device, flags);
+  const CUresult result = driver_.cuMemSetAccess(base.value, size.value, &access, 1);
+  return result == CUDA_SUCCESS ? Status() : failed(result, "cuMemSetAccess");
 }
 
 Status Mapper::failed(CUresult result, const char* call) const {

@@ -19,8 +19,16 @@ class Mapper {
  public:
   using Handles = std::span<const CUmemGenericAllocationHandle>;
 
-  // Every device of `devices` gets read and write access to whatever is mapped.
-  Mapper(const Driver& driver, Stats& stats, std::span<const CUdevice> devices);
+  // `device` gets read and write access to whatever is mapped.
+  Mapper(const Driver& driver, Stats& stats, CUdevice device);
+
+  // From now on these get it too, in the place of those that were set before. What is mapped
+  // already stays as it is: see allow().
+  void set_peers(std::span<const CUdevice> peers);
+  [[nodiscard]] std::span<const CUdevice> peers() const { return peers_; }
+  // What one device may do in a range that is mapped, all of it.
+  [[nodiscard]] Status allow(DeviceAddress base, Bytes size, CUdevice device,
+                             CUmemAccess_flags flags) const;
 
   // Maps frames of `size` each, one after the other, over a range that is mapped to nothing.
   [[nodiscard]] Status map(DeviceAddress base, Handles handles, Bytes size) const;
@@ -40,7 +48,8 @@ class Mapper {
 
   const Driver& driver_;
   Stats& stats_;
-  std::vector<CUmemAccessDesc> access_;
+  std::vector<CUdevice> peers_;
+  std::vector<CUmemAccessDesc> access_;  // the device's own first, then its peers'
 };
 
 }  // namespace vhbm

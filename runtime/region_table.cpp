@@ -52,6 +52,7 @@ std::optional<RegionsSnapshot> try_read(WatchedFile& watched) {
   if (file->sequence.load(std::memory_order_relaxed) != before) return std::nullopt;
   const SharedHeader& header = file->header;
   snapshot.pid = static_cast<pid_t>(header.pid);
+  snapshot.device = static_cast<int>(header.device);
   snapshot.started_at = header.started_at;
   snapshot.command.assign(header.command, strnlen(header.command, sizeof header.command));
   return snapshot;
@@ -69,7 +70,7 @@ RegionTable::~RegionTable() {
   if (file_ != nullptr) munmap(file_, RegionsFile::size_for(most_rows));
 }
 
-bool RegionTable::share(const std::string& directory, std::string* why_not) {
+bool RegionTable::share(const std::string& directory, int device, std::string* why_not) {
   if (!shared_.create(directory, RegionsFile::size_for(first_rows), why_not)) return false;
   // All that it may ever need, so that growing moves nothing; only what the file has is touched.
   void* memory = mmap(nullptr, RegionsFile::size_for(most_rows), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -81,7 +82,7 @@ bool RegionTable::share(const std::string& directory, std::string* why_not) {
   }
   file_ = static_cast<RegionsFile*>(memory);
   capacity_ = first_rows;
-  describe_process(file_->header, RegionsFile::magic_value, regions_layout);
+  describe_process(file_->header, RegionsFile::magic_value, regions_layout, device);
   if (shared_.name(regions_suffix, why_not)) return true;
   munmap(memory, RegionsFile::size_for(most_rows));
   file_ = nullptr;
@@ -137,9 +138,9 @@ std::vector<RegionsSnapshot> read_live_regions(const std::string& directory,
       unreadable->push_back(path);
     }
   }
-  std::stable_sort(
-      live.begin(), live.end(),
-      [](const RegionsSnapshot& a, const RegionsSnapshot& b) { return a.pid < b.pid; });
+  std::stable_sort(live.begin(), live.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.pid, a.device) < std::pair(b.pid, b.device);
+  });
   return live;
 }
 

@@ -54,7 +54,7 @@ struct RegionsFile {
 inline constexpr const char* regions_suffix = ".regions";
 // Changes whenever a field of a row does: raise the number in front.
 inline constexpr std::uint64_t regions_layout =
-    1ull << 32 | sizeof(RegionsFile) << 16 | sizeof(RegionRow);
+    2ull << 32 | sizeof(RegionsFile) << 16 | sizeof(RegionRow);
 
 // The writer's end.
 class RegionTable {
@@ -67,7 +67,7 @@ class RegionTable {
   RegionTable& operator=(const RegionTable&) = delete;
 
   // As <directory>/<pid>.regions. On failure says why; nothing is published then.
-  [[nodiscard]] bool share(const std::string& directory, std::string* why_not);
+  [[nodiscard]] bool share(const std::string& directory, int device, std::string* why_not);
   [[nodiscard]] bool is_shared() const noexcept { return file_ != nullptr; }
   // Replaces all rows. What there is no room for, the smallest first, is counted as left out, so
   // the order of `rows` may change.
@@ -87,6 +87,7 @@ class RegionTable {
 // The reader's side, for the command line.
 struct RegionsSnapshot {
   pid_t pid = 0;
+  int device = 0;
   std::int64_t started_at = 0;
   std::string command;
   std::vector<RegionRow> rows;

@@ -7,12 +7,21 @@
 
 namespace vhbm {
 
+// Which function gave the memory out: a program is told differently of each.
+enum class RegionKind {
+  plain,           // cuMemAlloc, cuMemAllocPitch
+  stream_ordered,  // cuMemAllocAsync: of no context, from the device's default pool
+};
+inline constexpr std::size_t region_kinds = 2;
+
 struct RegionView {
   RegionId id;
   DeviceAddress base;
   Bytes size;  // as the application asked for
   CUdevice device;
-  CUcontext context;
+  CUcontext context;  // that it ends with; nullptr: with none
+  RegionKind kind = RegionKind::plain;
+  CUmemoryPool pool = nullptr;  // that it counts as allocated from
 };
 
 }  // namespace vhbm

@@ -4,6 +4,7 @@
 // the pager's lock; heat is atomic.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -66,6 +67,8 @@ class Regions {
   //   nullptr  there are as many regions as there can be; `region` is left as it was
   [[nodiscard]] Region* add(std::unique_ptr<Region>& region);
   void publish(Region* region);
+  // A withdrawn one becomes another allocation in the same place, not to be found yet.
+  void renew(Region* region);
   // The region at exactly `base`, which from now on is not found any more; nullptr when there is
   // none.
   [[nodiscard]] Region* withdraw(DeviceAddress base);
@@ -78,7 +81,10 @@ class Regions {
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress inside) const;
   // Those that can be found; they stay alive as long as the pager's lock is held.
   [[nodiscard]] std::vector<Region*> live() const;
-  [[nodiscard]] Bytes live_bytes() const { return {live_bytes_.load(std::memory_order_relaxed)}; }
+  [[nodiscard]] Bytes live_bytes(RegionKind kind) const {
+    return {live_bytes_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed)};
+  }
+  [[nodiscard]] Bytes live_bytes() const;
   [[nodiscard]] std::size_t count() const;
 
   // Hot. Work in epoch `now` may touch any byte of the region.
@@ -124,6 +130,7 @@ class Regions {
     std::atomic<Epoch> last_use;
   };
 
+  void begin_life(Region& region);
   [[nodiscard]] Region* lookup(DeviceAddress inside) const;
   Region* withdraw_locked(std::map<DeviceAddress, Region*>::iterator found);
 
@@ -132,7 +139,7 @@ class Regions {
   std::vector<std::uint32_t> free_indices_;
   std::map<DeviceAddress, Region*> by_base_;
   std::uint64_t next_id_ = 1;
-  std::atomic<std::uint64_t> live_bytes_{0};
+  std::array<std::atomic<std::uint64_t>, region_kinds> live_bytes_{};
   Heat* heat_ = nullptr;
 };
 

@@ -1,52 +1,51 @@
-// Ties the device, its allocator and its pager together; the hot functions are here, and touch
-// nothing but the page table, a region's heat and a counter.
+// Sends each call to the device that it is about: by the address, or by the current context.
 #include "runtime/runtime.h"
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
+#include <array>
+#include <mutex>
 #include <new>
-#include <thread>
 
-#include "runtime/allocator.h"
-#include "runtime/context_scope.h"
-#include "runtime/device.h"
-#include "runtime/host_pool.h"
 #include "runtime/log.h"
-#include "runtime/pager.h"
+#include "runtime/paged_device.h"
+#include "runtime/peers.h"
+#include "runtime/process.h"
 
 namespace vhbm {
-namespace {
-
-// How long an allocation of the driver's own waits for the limit to hold with it.
-constexpr std::chrono::seconds native_patience{1};
-
-// A context that cannot be waited for three times is lost, and its work with it.
-void wait_for(const Driver& driver, CUcontext context) {
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    ContextScope scope(driver, context);
-    if (scope.result() == CUDA_SUCCESS && driver.cuCtxSynchronize() == CUDA_SUCCESS) return;
-  }
-}
-
-}  // namespace
 
 class Runtime::Impl {
  public:
-  Impl(std::unique_ptr<Device> started, Decisions decisions)
-      : device(std::move(started)),
-        allocator(*device),
-        pager(*device, allocator, gate, decisions),
-        host_pool(*device) {}
+  Impl(const Driver& real_driver, const Options& chosen, Decisions what_to_decide)
+      : driver(real_driver), options(chosen), decisions(what_to_decide), process(real_driver) {}
 
-  [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
+  [[nodiscard]] PagedDevice* on(CUdevice device) const noexcept {
+    const auto which = static_cast<std::size_t>(device);
+    return which < devices.size() ? devices[which].load(std::memory_order_acquire) : nullptr;
+  }
+  // Hot. nullptr where no region can be. Requires an address in the window.
+  [[nodiscard]] PagedDevice* at(std::uint64_t address) const noexcept {
+    return on(static_cast<CUdevice>(process.window.device_of(address)));
+  }
+  [[nodiscard]] CUdevice current() const noexcept {
+    CUdevice device = 0;
+    return driver.cuCtxGetDevice(&device) == CUDA_SUCCESS ? device : -1;
+  }
+  // The current context's, or nullptr.
+  [[nodiscard]] PagedDevice* here() const noexcept { return on(current()); }
+  template <typename Work>
+  void each(Work&& work) const {
+    for (std::uint32_t i = 0; i < process.window.parts(); ++i) {
+      if (PagedDevice* const one = on(static_cast<CUdevice>(i)); one != nullptr) work(*one);
+    }
+  }
 
-  const std::unique_ptr<Device> device;
-  Gate gate;
-  Allocator allocator;
-  Pager pager;
-  HostPool host_pool;
+  const Driver& driver;
+  const Options options;
+  const Decisions decisions;
+  Process process;
+  std::mutex starting;
+  std::array<std::atomic<PagedDevice*>, most_devices> devices{};  // by ordinal; owned
   const pid_t owner = getpid();
 };
 
@@ -54,179 +53,213 @@ Runtime::Runtime() = default;
 
 Runtime::~Runtime() {
   stop();
+  if (impl_ == nullptr) return;
+  bool ended = getpid() == impl_->owner;
+  impl_->each([&](const PagedDevice& one) { ended = ended && one.ended(); });
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
-  if (impl_ == nullptr) return;
-  if (impl_->ended() && getpid() == impl_->owner) {
-    impl_->allocator.retry_refused();
-  } else {
+  if (!ended) {
     (void)impl_.release();
+    return;
   }
+  impl_->each([](PagedDevice& one) {
+    one.allocator.give_up_idle(IdleRegions::Clock::now());
+    one.allocator.retry_refused();
+    delete &one;
+  });
 }
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
                                                 Decisions decisions) {
   try {
     set_log_level(options.log);
-    auto device = Device::start(driver, options);
-    if (!device.ok()) return device.status();
     std::unique_ptr<Runtime> runtime(new Runtime);
-    runtime->window_ = Window((*device)->space.begin(), (*device)->space.size());
-    runtime->impl_ = std::make_unique<Impl>(std::move(*device), decisions);
-    runtime->gate_ = &runtime->impl_->gate;
-    Status status = runtime->impl_->pager.start();
-    if (status.ok()) status = runtime->impl_->host_pool.start();
-    if (!status.ok()) return status;
+    runtime->impl_ = std::make_unique<Impl>(driver, options, decisions);
+    if (Status status = runtime->add_device(); !status.ok()) return status;
+    runtime->window_ = runtime->impl_->process.window.whole();
+    runtime->gate_ = &runtime->impl_->process.gate;
     return runtime;
   } catch (const std::bad_alloc&) {
     return Status(Errc::system_error, "no memory to start with");
   }
 }
 
-Result<DeviceAddress> Runtime::allocate(Bytes size) {
+Status Runtime::add_device() {
   try {
-    return impl_->allocator.allocate(size);
+    std::lock_guard lock(impl_->starting);
+    if (impl_->here() != nullptr) return {};
+    auto started =
+        PagedDevice::start(impl_->driver, impl_->options, impl_->process, impl_->decisions);
+    if (!started.ok()) return started.status();
+    const auto which = static_cast<std::size_t>((*started)->device->ordinal);
+    if (which >= most_devices) return {Errc::unsupported, "there are more devices than expected"};
+    impl_->devices[which].store(started->release(), std::memory_order_release);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return {Errc::system_error, "no memory to start with"};
+  }
+}
+
+bool Runtime::pages(CUdevice device) const noexcept {
+  return impl_->on(device) != nullptr;
+}
+
+Result<DeviceAddress> Runtime::allocate(Bytes size) {
+  PagedDevice* const device = impl_->here();
+  if (device == nullptr) return Status(Errc::frozen, "this device's memory is not paged");
+  try {
+    return device->allocator.allocate(size);
   } catch (const std::bad_alloc&) {
     return Status(Errc::out_of_memory, "no memory for the region's own records");
   }
 }
 
 Status Runtime::free(DeviceAddress base) {
-  return impl_->allocator.free(base);
+  PagedDevice* const device = owns(base) ? impl_->at(base.value) : nullptr;
+  if (device == nullptr) return {Errc::invalid_value, "not the base of a live region"};
+  return device->allocator.free(base);
 }
 
-MemoryInfo Runtime::memory_info() const {
-  const Device& device = *impl_->device;
-  const Frames::Limits& limits = device.frames->limits();
-  return memory_told(device.options, device.total, {limits.hbm, limits.host},
-                     device.regions.live_bytes() + device.frames->native());
+MemoryInfo Runtime::memory_info(CUdevice device) const {
+  const PagedDevice* const one = impl_->on(device);
+  return one == nullptr ? MemoryInfo{} : one->memory_info();
+}
+
+CUdevice Runtime::current_device() const noexcept {
+  return impl_->current();
+}
+
+Result<DeviceAddress> Runtime::allocate_in_order(CUdevice device, Bytes size,
+                                                 const StreamOrder& order, CUmemoryPool pool) {
+  PagedDevice* const one = impl_->on(device);
+  if (one == nullptr) return Status(Errc::frozen, "this device's memory is not paged");
+  try {
+    return one->allocator.allocate_in_order(size, order, pool);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the region's own records");
+  }
+}
+
+Status Runtime::free_in_order(DeviceAddress base, const StreamOrder& order) {
+  PagedDevice* const device = owns(base) ? impl_->at(base.value) : nullptr;
+  if (device == nullptr) return {Errc::invalid_value, "not the base of a live region"};
+  try {
+    return device->allocator.free_in_order(base, order, *gate_);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to note the free in");
+  }
+}
+
+void Runtime::trim_idle(CUdevice device, Bytes keep) {
+  if (PagedDevice* const one = impl_->on(device); one != nullptr) one->trim_idle(keep);
 }
 
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {
-  return owns(address) ? impl_->device->regions.find(address) : std::nullopt;
+  const PagedDevice* const device = owns(address) ? impl_->at(address.value) : nullptr;
+  return device == nullptr ? std::nullopt : device->device->regions.find(address);
 }
 
 void Runtime::native_allocated(Bytes size) {
-  Device& device = *impl_->device;
-  device.frames->native_allocated(size);
-  const auto deadline = std::chrono::steady_clock::now() + native_patience;
-  while (device.frames->over_limit()) {
-    {
-      std::lock_guard lock(device.lock);
-      device.frames->trim();
-      if (!device.frames->over_limit() || device.frozen() || device.drain.capturing()) return;
-    }
-    // Pooled frames were not enough: the pager has to evict. What it cannot do in time, because the
-    // GPU never gets quiet, must not hold the application up: the driver then decides.
-    if (std::chrono::steady_clock::now() >= deadline) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  if (PagedDevice* const one = impl_->here(); one != nullptr) one->native_allocated(size);
 }
 
-void Runtime::native_freed(Bytes size) {
-  impl_->device->frames->native_freed(size);
+void Runtime::native_freed(CUdevice device, Bytes size) {
+  PagedDevice* const one = impl_->on(device);
+  if (one != nullptr) one->device->frames->native_freed(size);
 }
 
 void Runtime::passed_through() noexcept {
-  impl_->device->stats.add(Stat::passed_through, 1);
+  PagedDevice* const one = impl_->here();
+  if (one != nullptr) one->device->stats.add(Stat::passed_through, 1);
 }
 
 void Runtime::context_created(CUcontext context) {
-  impl_->device->drain.context_created(context);
+  impl_->process.drain.context_created(context);
 }
 
 void Runtime::context_destroyed(CUcontext context) {
-  Device& device = *impl_->device;
-  wait_for(device.driver, context);
-  impl_->allocator.free_all(context);
-  std::lock_guard lock(device.lock);
-  device.precopy.context_destroyed(context, *device.frames);
-  device.kernels.context_destroyed(context);
-  if (device.copier.context() == context) {
-    for (Frame* frame : device.quarantine) device.frames->give_back(frame);
-    device.quarantine.clear();
-  }
-  device.copier.context_destroyed(context);
-  device.drain.context_destroyed(context);
+  impl_->each([&](PagedDevice& one) { one.context_destroyed(context); });
+  impl_->process.drain.context_destroyed(context);
 }
 
 void Runtime::stream_created(CUcontext context, CUstream stream) {
-  impl_->device->drain.stream_created(context, stream);
+  impl_->process.drain.stream_created(context, stream);
 }
 
 void Runtime::stream_destroyed(CUstream stream) {
-  impl_->device->drain.stream_destroyed(stream);
+  impl_->process.drain.stream_destroyed(stream);
 }
 
 void Runtime::capture_began() {
-  impl_->device->drain.capture_began();
+  impl_->process.drain.capture_began();
 }
 
 void Runtime::capture_ended() {
-  impl_->device->drain.capture_ended();
+  impl_->process.drain.capture_ended();
+}
+
+Status Runtime::set_peers(CUdevice device, std::span<const CUdevice> peers) {
+  PagedDevice* const one = impl_->on(device);
+  if (one == nullptr) return {};
+  try {
+    return vhbm::set_peers(*one->device, peers);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the list of peers");
+  }
 }
 
 void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexcept {
   if (!owns(address) || length.value == 0) return;
-  Device& device = *impl_->device;
-  if (access != Access::read) {
-    const std::uint32_t region = device.pages.region(device.page_of(address));
-    if (region != PageTable::no_region) device.regions.wrote(region, access, length);
+  if (PagedDevice* const device = impl_->at(address.value); device != nullptr) {
+    device->touched(address, length, access);
   }
-  const Epoch now = device.now.load(std::memory_order_relaxed);
-  const std::uint32_t stride = device.pages_per_chunk();
-  const std::uint64_t left_in_window = window_.end() - address.value;
-  const DeviceAddress last = address + Bytes{std::min(length.value, left_in_window) - 1};
-  const std::uint32_t end = device.page_of(last).value;
-  std::uint64_t in_place = 0;
-  for (std::uint32_t page = device.page_of(address).value / stride * stride; page <= end;
-       page += stride) {
-    device.pages.touch({page}, now);
-    if (device.pages.state({page}) == PageState::host_mapped) ++in_place;
-  }
-  if (in_place == 0) return;
-  const std::uint64_t bytes = std::min(length.value, in_place * stride * base_page.value);
-  device.stats.add(Stat::named_in_place_bytes, bytes);
 }
 
 void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
-  Device& device = *impl_->device;
-  const Epoch now = device.now.load(std::memory_order_relaxed);
+  PagedDevice* device = nullptr;
+  Epoch now = 0;
   Bytes in_place;
+  const auto count = [&] {
+    if (in_place.value != 0) device->device->stats.add(Stat::named_in_place_bytes, in_place.value);
+    in_place = {};
+  };
   for (const std::uint64_t address : addresses) {
     if (!window_.contains(address)) continue;
-    const std::uint32_t region = device.pages.region(device.page_of({address}));
-    if (region == PageTable::no_region) continue;
-    device.regions.named(region, now);
-    in_place += device.regions.host_mapped(region);
+    PagedDevice* const its = impl_->at(address);
+    if (its == nullptr) continue;
+    if (its != device) {
+      count();
+      device = its;
+      now = device->device->now.load(std::memory_order_relaxed);
+    }
+    in_place += device->named(address, now);
   }
-  if (in_place.value != 0) device.stats.add(Stat::named_in_place_bytes, in_place.value);
+  count();
 }
 
 void Runtime::launched() noexcept {
-  impl_->device->launches.add_one();
+  impl_->process.launches.add_one();
 }
 
 void Runtime::per_thread_stream_used() noexcept {
-  impl_->device->drain.per_thread_stream_used();
+  impl_->process.drain.per_thread_stream_used();
 }
 
 void Runtime::quiet_point() noexcept {
-  impl_->pager.quiet_point();
+  impl_->each([](PagedDevice& one) { one.pager.quiet_point(); });
 }
 
 void Runtime::stop() noexcept {
   if (impl_ == nullptr) return;
-  impl_->host_pool.stop();
-  impl_->pager.stop();
-  if (getpid() == impl_->owner) {
-    impl_->device->region_table.withdraw();
-    return;
-  }
+  impl_->each([](PagedDevice& one) { one.stop(); });
+  const bool child = getpid() != impl_->owner;
   // The parent's flip may have been under way: nobody here would open the gate again.
-  gate_->open();
-  impl_->device->stats.unshare_in_child();
-  impl_->device->region_table.unshare_in_child();
+  if (child) gate_->open();
+  impl_->each([&](PagedDevice& one) {
+    if (!child) return one.device->region_table.withdraw();
+    one.device->stats.unshare_in_child();
+    one.device->region_table.unshare_in_child();
+  });
 }
 
 }  // namespace vhbm

@@ -1,5 +1,5 @@
-// The pager of one process on one device, as the hooks see it: backs allocations, keeps each at one
-// address for life, and moves the pages behind them between HBM and host frames.
+// The pager of one process, as the hooks see it: backs allocations on each device that it pages,
+// keeps each at one address for life, and moves the pages behind them between HBM and host frames.
 // Invariant: between calls, every byte of every live region is mapped and holds the application's
 // bytes. Locking: all functions may be called from any thread; those marked hot take no lock and
 // allocate nothing.
@@ -17,6 +17,7 @@
 #include "runtime/regions.h"
 #include "runtime/residency.h"
 #include "runtime/status.h"
+#include "runtime/stream_order.h"
 #include "runtime/units.h"
 #include "runtime/window.h"
 
@@ -24,9 +25,7 @@ namespace vhbm {
 
 class Runtime {
  public:
-  // Reserves the window on the current context's device, probes host frames by making one, and
-  // starts the pager's thread, which moves what `decisions` choose. Requires
-  // a current context and `driver` outliving the runtime.
+  // As add_device(), for the first one. Requires `driver` outliving the runtime.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
   [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(const Driver& driver,
                                                               const Options& options,
@@ -34,7 +33,15 @@ class Runtime {
   // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 
-  // A region of at least `size` bytes, every byte backed: by free HBM frames, else by host frames.
+  // Reserves addresses on the current context's device, probes host frames by making one, and
+  // starts the pager's thread there, which moves what the decisions choose. Harmless when that has
+  // happened. Each device has limits of its own for HBM; host_limit is for all together.
+  //   Errc::unsupported  as above
+  [[nodiscard]] Status add_device();
+  [[nodiscard]] bool pages(CUdevice device) const noexcept;
+
+  // A region of at least `size` bytes on the current context's device, every byte backed: by free
+  // HBM frames, else by host frames.
   //   Errc::out_of_memory  both limits are reached; the application gets CUDA_ERROR_OUT_OF_MEMORY
   //   Errc::too_small      below the paging threshold: allocate it natively
   [[nodiscard]] Result<DeviceAddress> allocate(Bytes size);
@@ -43,17 +50,37 @@ class Runtime {
   //   Errc::invalid_value  not the base of a live region
   [[nodiscard]] Status free(DeviceAddress base);
 
-  // What the application is told of this device: see memory_told().
-  [[nodiscard]] MemoryInfo memory_info() const;
+  // The same on a device that is paged, in the order of a stream: later work of the stream may use
+  // it, and what it freed may be had again. `pool` is what the application takes it to be from. It
+  // belongs to no context.
+  [[nodiscard]] Result<DeviceAddress> allocate_in_order(CUdevice device, Bytes size,
+                                                        const StreamOrder& order,
+                                                        CUmemoryPool pool);
+  // Frees a region, however it was allocated, where the stream gets to; waits for nothing. For a
+  // second its memory may be had again as it is; an allocation that finds no other takes it at
+  // once.
+  //   Errc::invalid_value  not the base of a live region
+  //   Errc::driver_error   the stream takes no event; the region stays as it is
+  [[nodiscard]] Status free_in_order(DeviceAddress base, const StreamOrder& order);
+  // Gives up a device's freed regions until at most `keep` bytes of them, and of stream-ordered
+  // ones that live, are mapped.
+  void trim_idle(CUdevice device, Bytes keep);
+
+  // What the application is told of a device that is paged: see memory_told().
+  [[nodiscard]] MemoryInfo memory_info(CUdevice device) const;
+  // The current context's; -1 without one.
+  [[nodiscard]] CUdevice current_device() const noexcept;
 
   // The live region that contains `address`.
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress address) const;
 
-  // Device memory that the driver gives out beside the runtime counts against hbm_limit.
+  // Device memory that the driver gives out on the current device beside the runtime, or gets back
+  // on a device, counts against hbm_limit.
   void native_allocated(Bytes size);
-  void native_freed(Bytes size);
+  void native_freed(CUdevice device, Bytes size);
 
-  // The driver gave out device memory whose size it alone knows, and which only it frees.
+  // The driver gave out memory of the current device whose size it alone knows, and which only it
+  // frees.
   void passed_through() noexcept;
 
   // What a drain has to wait for, and what forbids one. A context or stream is announced after the
@@ -65,6 +92,11 @@ class Runtime {
   void stream_destroyed(CUstream stream);
   void capture_began();
   void capture_ended();
+
+  // Kernels of exactly these other devices reach a paged device's memory from now on, as the driver
+  // was told to let them.
+  //   Errc::driver_error, Errc::out_of_memory  a region could not be opened; all is as before
+  [[nodiscard]] Status set_peers(CUdevice device, std::span<const CUdevice> peers);
 
   // Hot.
   [[nodiscard]] const Window& window() const noexcept { return window_; }
@@ -98,6 +130,7 @@ class Runtime {
   void stop() noexcept;
 
  private:
+  static constexpr std::size_t most_devices = 64;
   class Impl;
   Runtime();
 

@@ -49,10 +49,11 @@ void remove_stale_files(const std::string& directory) {
 
 }  // namespace
 
-void describe_process(SharedHeader& header, std::uint64_t magic, std::uint64_t layout) {
+void describe_process(SharedHeader& header, std::uint64_t magic, std::uint64_t layout, int device) {
   header.magic = magic;
   header.layout = layout;
   header.pid = getpid();
+  header.device = device;
   header.started_at = std::time(nullptr);
   const int descriptor = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return;
@@ -166,6 +167,17 @@ std::vector<std::string> shared_files(const std::string& directory, const std::s
     if (entry.path().extension() == suffix) paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+std::vector<std::string> shared_files_of(const std::string& directory, const std::string& suffix,
+                                         pid_t pid) {
+  std::vector<std::string> paths = shared_files(directory, suffix);
+  const std::string name = std::to_string(pid);
+  std::erase_if(paths, [&](const std::string& path) {
+    const std::string stem = std::filesystem::path(path).stem();
+    return stem != name && !stem.starts_with(name + "-");
+  });
   return paths;
 }
 

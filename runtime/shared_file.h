@@ -19,11 +19,12 @@ struct SharedHeader {
   std::uint64_t layout;
   std::int64_t pid;
   std::int64_t started_at;  // seconds since 1970
-  char command[104];
+  std::int64_t device;      // whose memory it is about, as CUDA numbers it in that process
+  char command[96];
 };
 
 // Who this process is.
-void describe_process(SharedHeader& header, std::uint64_t magic, std::uint64_t layout);
+void describe_process(SharedHeader& header, std::uint64_t magic, std::uint64_t layout, int device);
 
 // The writer's end.
 class SharedFile {
@@ -85,6 +86,9 @@ class WatchedFile {
 // The paths of the files with that suffix, in order.
 [[nodiscard]] std::vector<std::string> shared_files(const std::string& directory,
                                                     const std::string& suffix);
+// Those among them that a process of that id wrote, in whatever process namespace.
+[[nodiscard]] std::vector<std::string> shared_files_of(const std::string& directory,
+                                                       const std::string& suffix, pid_t pid);
 
 // The directory that processes of this user share: `configured`, or /dev/shm/vhbm-<uid>.
 [[nodiscard]] std::string state_directory(const std::string& configured);

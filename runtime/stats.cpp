@@ -25,7 +25,7 @@ Stats::~Stats() {
   munmap(file_, sizeof(StatsFile));
 }
 
-bool Stats::share(const std::string& directory, std::string* why_not) {
+bool Stats::share(const std::string& directory, int device, std::string* why_not) {
   if (!shared_.create(directory, sizeof(StatsFile), why_not)) return false;
   StatsFile* table = map_table(shared_.descriptor());
   if (table == nullptr) {
@@ -33,7 +33,7 @@ bool Stats::share(const std::string& directory, std::string* why_not) {
     shared_.close_and_unlink();
     return false;
   }
-  describe_process(table->header, StatsFile::magic_value, stats_layout());
+  describe_process(table->header, StatsFile::magic_value, stats_layout(), device);
   for (std::size_t i = 0; i < stat_count; ++i) table->values[i].store(file_->values[i].load());
   table->control.frozen.store(file_->control.frozen.load());
   if (!shared_.name(stats_suffix, why_not)) {

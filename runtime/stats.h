@@ -57,7 +57,8 @@ inline constexpr const char* stats_suffix = ".stats";
 
 // A hash over the rows' names, in order, and where they are.
 [[nodiscard]] constexpr std::uint64_t stats_layout() {
-  std::uint64_t hash = 0xcbf29ce484222325 ^ offsetof(StatsFile, values);
+  std::uint64_t hash =
+      0xcbf29ce484222325 ^ offsetof(StatsFile, values) ^ offsetof(SharedHeader, command) << 32;
   for (const StatRow& row : stat_rows) {
     for (const char* c = row.name;; ++c) {
       hash = (hash ^ static_cast<unsigned char>(*c)) * 0x100000001b3;
@@ -75,9 +76,9 @@ class Stats {
   Stats(const Stats&) = delete;
   Stats& operator=(const Stats&) = delete;
 
-  // Shares the table as <directory>/<pid>.stats, carrying over what was counted. Before the threads
-  // that count are started. On failure says why and stays private.
-  [[nodiscard]] bool share(const std::string& directory, std::string* why_not);
+  // Shares the table, of one device, as <directory>/<pid>.stats, carrying over what was counted.
+  // Before the threads that count are started. On failure says why and stays private.
+  [[nodiscard]] bool share(const std::string& directory, int device, std::string* why_not);
   // In a forked child: counts into memory of its own from now on.
   void unshare_in_child() noexcept;
 

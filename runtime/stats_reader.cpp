@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace vhbm {
 namespace {
@@ -14,6 +15,7 @@ std::optional<StatsSnapshot> snapshot_of(WatchedFile& watched) {
   if (file == nullptr) return std::nullopt;
   StatsSnapshot snapshot;
   snapshot.pid = static_cast<pid_t>(file->header.pid);
+  snapshot.device = static_cast<int>(file->header.device);
   snapshot.started_at = file->header.started_at;
   snapshot.command.assign(file->header.command,
                           strnlen(file->header.command, sizeof file->header.command));
@@ -24,11 +26,18 @@ std::optional<StatsSnapshot> snapshot_of(WatchedFile& watched) {
   return snapshot;
 }
 
+void sort(std::vector<StatsSnapshot>& snapshots) {
+  std::sort(snapshots.begin(), snapshots.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.pid, a.device) < std::pair(b.pid, b.device);
+  });
+}
+
 }  // namespace
 
 std::string StatsSnapshot::to_json() const {
   nlohmann::ordered_json object;
   object["pid"] = pid;
+  object["device"] = device;
   object["started_at"] = started_at;
   object["command"] = command;
   for (std::size_t i = 0; i < stat_count; ++i) object[stat_rows[i].name] = values[i];
@@ -52,14 +61,19 @@ std::vector<StatsSnapshot> read_live_stats(const std::string& directory,
       unreadable->push_back(path);
     }
   }
-  std::sort(live.begin(), live.end(),
-            [](const StatsSnapshot& a, const StatsSnapshot& b) { return a.pid < b.pid; });
+  sort(live);
   return live;
 }
 
-std::optional<StatsSnapshot> read_last_stats(const std::string& directory, pid_t pid) {
-  WatchedFile watched(directory + "/" + std::to_string(pid) + stats_suffix);
-  return watched.is_open() ? snapshot_of(watched) : std::nullopt;
+std::vector<StatsSnapshot> read_last_stats(const std::string& directory, pid_t pid) {
+  std::vector<StatsSnapshot> last;
+  for (const std::string& path : shared_files_of(directory, stats_suffix, pid)) {
+    WatchedFile watched(path);
+    if (!watched.is_open()) continue;
+    if (auto snapshot = snapshot_of(watched)) last.push_back(std::move(*snapshot));
+  }
+  sort(last);
+  return last;
 }
 
 }  // namespace vhbm

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +13,10 @@
 
 namespace vhbm {
 
+// Of one device of one process.
 struct StatsSnapshot {
   pid_t pid = 0;
+  int device = 0;
   std::int64_t started_at = 0;
   std::string command;
   FreezeCause frozen = FreezeCause::none;
@@ -29,13 +30,13 @@ struct StatsSnapshot {
   [[nodiscard]] std::string to_json() const;
 };
 
-// Every living process under `directory`, by process id; files of dead ones are skipped, and those
-// of another version of the table are named in `unreadable`.
+// Every device of every living process under `directory`, by process id and device; files of dead
+// ones are skipped, and those of another version of the table are named in `unreadable`.
 [[nodiscard]] std::vector<StatsSnapshot> read_live_stats(
     const std::string& directory, std::vector<std::string>* unreadable = nullptr);
 
-// The last statistics of one process, living or ended: its file stays until the next process of
-// this user cleans up. nullopt when there is none, or it is of another version.
-[[nodiscard]] std::optional<StatsSnapshot> read_last_stats(const std::string& directory, pid_t pid);
+// The last statistics of one process, living or ended, by device: its files stay until the next
+// process of this user cleans up. Those of another version are left out.
+[[nodiscard]] std::vector<StatsSnapshot> read_last_stats(const std::string& directory, pid_t pid);
 
 }  // namespace vhbm

@@ -35,7 +35,7 @@ CUresult natively(const HookScope& scope, Runtime* runtime, const CUdeviceptr* o
     (void)scope.linkage().ask.cuCtxGetCurrent(&context);
     Session::get().native_allocated(context, *out, size);
   } else {
-    runtime->native_freed(size);
+    runtime->native_freed(runtime->current_device(), size);
   }
   return result;
 }
@@ -61,18 +61,6 @@ bool freed(const HookScope& scope, CUdeviceptr address, CUresult* result) {
   *result = scope.refused();
   if (*result == CUDA_SUCCESS) *result = to_cuda(runtime->free({address}));
   return true;
-}
-
-CUresult free_async(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
-                    CUdeviceptr address, CUstream stream) {
-  const HookScope scope;
-  CUresult result = CUDA_SUCCESS;
-  // Waits for all work where the driver would wait for this stream's: later than asked, never
-  // earlier.
-  if (freed(scope, address, &result)) return result;
-  result = scope.call(function, address, stream);
-  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
-  return result;
 }
 
 }  // namespace
@@ -117,14 +105,6 @@ CUresult CUDAAPI cuMemFree_v2(CUdeviceptr address) {
   result = scope.call(&Functions::cuMemFree_v2, address);
   if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
   return result;
-}
-
-CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
-  return free_async(&Functions::cuMemFreeAsync, address, stream);
-}
-
-CUresult CUDAAPI cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
-  return free_async(&Functions::cuMemFreeAsync_ptsz, address, stream);
 }
 
 }  // extern "C"

@@ -37,7 +37,7 @@ CUresult CUDAAPI cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
   if (result != CUDA_SUCCESS) return result;
   const Runtime* const runtime = scope.start_here();
   if (runtime == nullptr) return result;
-  const MemoryInfo info = runtime->memory_info();
+  const MemoryInfo info = runtime->memory_info(runtime->current_device());
   if (free != nullptr) *free = info.free.value;
   if (total != nullptr) *total = info.total.value;
   return result;

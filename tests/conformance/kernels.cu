@@ -75,7 +75,18 @@ GPU_KERNEL bump_counter() {
   GPU_THREADS { module_counter += 1; }
 }
 
+// Counts down, and sets the condition as long as something is left. A real GPU's compiler would have
+// to link the device runtime for it.
+GPU_KERNEL count_down([[maybe_unused]] unsigned long long handle, unsigned* left) {
+  GPU_THREADS {
+    *left -= 1;
+#ifndef __CUDACC__
+    gpu::set_conditional(handle, *left);
+#endif
+  }
+}
+
 GPU_GLOBALS(GPU_VARIABLE(module_counter))
 GPU_MODULE(GPU_ENTRY(fill), GPU_ENTRY(add_one), GPU_ENTRY(copy_words), GPU_ENTRY(wait_for_flag),
            GPU_ENTRY(count_threads), GPU_ENTRY(block_sum), GPU_ENTRY(reverse), GPU_ENTRY(store_pair),
-           GPU_ENTRY(bump_counter))
+           GPU_ENTRY(bump_counter), GPU_ENTRY(count_down))

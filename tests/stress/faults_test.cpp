@@ -188,7 +188,7 @@ void FaultAt::work() {
     }
     // Room for something native, which costs pooled frames.
     runtime_->native_allocated(mib(2));
-    runtime_->native_freed(mib(2));
+    runtime_->native_freed(0, mib(2));
     if (!regions_.empty()) {
       const Filled gone = regions_.front();
       regions_.erase(regions_.begin());

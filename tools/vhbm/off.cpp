@@ -41,11 +41,6 @@ struct Target {
   Control* control;
 };
 
-bool belongs_to(const std::string& path, pid_t process) {
-  const std::string stem = std::filesystem::path(path).stem(), pid = std::to_string(process);
-  return stem == pid || stem.starts_with(pid + "-");
-}
-
 int refuse(pid_t process, const std::string& why) {
   std::fprintf(stderr, "vhbm: process %d %s\n", static_cast<int>(process), why.c_str());
   return exit_failed;
@@ -64,8 +59,7 @@ int off(pid_t process) {
   const auto directory = shared_directory(process);
   if (!directory) return exit_usage;
   std::vector<Target> targets;
-  for (const std::string& path : shared_files(*directory, stats_suffix)) {
-    if (!belongs_to(path, process)) continue;
+  for (const std::string& path : shared_files_of(*directory, stats_suffix, process)) {
     auto file = std::make_unique<WatchedFile>(path, WatchedFile::Access::write);
     if (!file->is_open()) {
       if (errno == ENOENT) continue;

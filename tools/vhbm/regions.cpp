@@ -67,6 +67,7 @@ std::string json_of(const std::vector<RegionsSnapshot>& found, bool one) {
   for (const RegionsSnapshot& process : found) {
     nlohmann::ordered_json object;
     object["pid"] = process.pid;
+    object["device"] = process.device;
     object["started_at"] = process.started_at;
     object["command"] = process.command;
     object["left_out"] = process.left_out;
@@ -114,8 +115,9 @@ std::string total_line(const char* name, const Total& total) {
 }
 
 std::string text_of(const RegionsSnapshot& process) {
-  std::string text =
-      "process " + std::to_string(process.pid) + "  " + printable(process.command) + "\n";
+  std::string text = "process " + std::to_string(process.pid);
+  if (process.device != 0) text += ", device " + std::to_string(process.device);
+  text += "  " + printable(process.command) + "\n";
   char line[256];
   std::snprintf(line, sizeof line, "  %6s %16s %11s  %-9s %4s  %-17s %12s  %s\n", "ID", "ADDRESS",
                 "SIZE", "TAG", "SURE", "WHERE", "UNUSED FOR", "WHY");

@@ -59,7 +59,7 @@ std::string rates_json(const Rates& rates) {
   return text;
 }
 
-// The processes, each with its rates where it was seen before.
+// The processes' devices, each with its rates where it was seen before.
 class View {
  public:
   explicit View(const Request& request) : request_(request) {}
@@ -73,19 +73,20 @@ class View {
                             : stat_text(snapshot, rates ? &*rates : nullptr, request_.all, stdout);
     }
     if (!request_.json) return text;
-    return (request_.process ? text : "[" + text + "]") + "\n";
+    return (request_.process && found.size() == 1 ? text : "[" + text + "]") + "\n";
   }
 
  private:
   std::optional<Rates> rates_of(const StatsSnapshot& snapshot) {
     const Clock::time_point now = Clock::now();
     std::optional<Rates> rates;
-    const auto before = seen_.find(snapshot.pid);
+    const std::pair key(snapshot.pid, snapshot.device);
+    const auto before = seen_.find(key);
     if (before != seen_.end() && before->second.snapshot.started_at == snapshot.started_at) {
       const std::chrono::duration<double> passed = now - before->second.when;
       rates = Rates::between(before->second.snapshot, snapshot, passed.count());
     }
-    seen_[snapshot.pid] = {snapshot, now};
+    seen_[key] = {snapshot, now};
     return rates;
   }
   [[nodiscard]] static std::string json_of(const StatsSnapshot& snapshot,
@@ -97,7 +98,7 @@ class View {
   }
 
   const Request& request_;
-  std::map<pid_t, Seen> seen_;
+  std::map<std::pair<pid_t, int>, Seen> seen_;
 };
 
 // Over what stood there before, as far as the window is high and wide (without wrapping); appended

@@ -21,7 +21,9 @@ std::string used_of(const char* what, std::uint64_t used, std::uint64_t limit) {
 }
 
 std::string headline(const StatsSnapshot& snapshot, std::FILE* stream) {
-  std::string text = "process " + std::to_string(snapshot.pid) + "  " + printable(snapshot.command);
+  std::string text = "process " + std::to_string(snapshot.pid);
+  if (snapshot.device != 0) text += ", device " + std::to_string(snapshot.device);
+  text += "  " + printable(snapshot.command);
   const std::int64_t seconds = std::max<std::int64_t>(std::time(nullptr) - snapshot.started_at, 0);
   const std::string up =
       "  up " + duration_text(static_cast<std::uint64_t>(seconds) * 1'000'000'000);

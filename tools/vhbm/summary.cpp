@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "process_tree.h"
 
@@ -32,26 +33,27 @@ Summary::Summary(std::vector<std::string> command, std::string state_directory)
 
 void Summary::look(pid_t root) {
   for (StatsSnapshot& live : read_live_stats(state_directory_)) {
-    const pid_t pid = live.pid;
-    if (processes_.count(pid) != 0 || descends_from(pid, root)) {
-      processes_[pid] = std::move(live);
-    }
+    const bool known = devices_.count({live.pid, live.device}) != 0;
+    if (known || descends_from(live.pid, root)) take(std::move(live));
   }
 }
 
 void Summary::finish(pid_t root, int status) {
   status_ = status;
   seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  if (auto last = read_last_stats(state_directory_, root)) processes_[root] = std::move(*last);
-  for (auto& [pid, snapshot] : processes_) {
-    auto last = read_last_stats(state_directory_, pid);
-    if (last && last->started_at == snapshot.started_at) snapshot = std::move(*last);
+  for (StatsSnapshot& last : read_last_stats(state_directory_, root)) take(std::move(last));
+  for (auto& [key, snapshot] : devices_) {
+    for (StatsSnapshot& last : read_last_stats(state_directory_, snapshot.pid)) {
+      if (last.device == snapshot.device && last.started_at == snapshot.started_at) {
+        snapshot = std::move(last);
+      }
+    }
   }
 }
 
 StatsSnapshot Summary::total() const {
   StatsSnapshot sum;
-  for (const auto& [pid, one] : processes_) {
+  for (const auto& [key, one] : devices_) {
     for (std::size_t i = 0; i < stat_count; ++i) {
       sum.values[i] = stat_rows[i].kind == StatKind::peak ? std::max(sum.values[i], one.values[i])
                                                           : sum.values[i] + one.values[i];
@@ -71,7 +73,7 @@ bool Summary::write(const std::string& file, std::string* why_not) const {
     report["stats"][stat_rows[i].name] = sum.values[i];
   }
   report["processes"] = nlohmann::ordered_json::array();
-  for (const auto& [pid, one] : processes_) {
+  for (const auto& [key, one] : devices_) {
     report["processes"].push_back(nlohmann::ordered_json::parse(one.to_json()));
   }
   std::ofstream out(file);
@@ -83,12 +85,14 @@ bool Summary::write(const std::string& file, std::string* why_not) const {
 }
 
 std::string Summary::to_text() const {
-  if (processes_.empty()) {
+  std::set<pid_t> processes;
+  for (const auto& [key, one] : devices_) processes.insert(one.pid);
+  if (processes.empty()) {
     return "vhbm: no process of this run used a GPU through vHBM\n";
   }
   const StatsSnapshot sum = total();
-  std::string text = "vhbm: " + std::to_string(processes_.size()) +
-                     (processes_.size() == 1 ? " process" : " processes") + ", peak HBM " +
+  std::string text = "vhbm: " + std::to_string(processes.size()) +
+                     (processes.size() == 1 ? " process" : " processes") + ", peak HBM " +
                      mebibytes(sum[Stat::peak_hbm_bytes]) + " of " +
                      mebibytes(sum[Stat::hbm_limit]) + "\n";
   text += "vhbm: moved " + mebibytes(sum[Stat::promoted_bytes]) + " to HBM and " +

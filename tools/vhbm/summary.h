@@ -28,13 +28,17 @@ class Summary {
   [[nodiscard]] std::string to_text() const;
 
  private:
-  // Over all processes: counters and gauges added up, the largest of peaks.
+  // Over all processes and devices: counters and gauges added up, the largest of peaks.
   [[nodiscard]] StatsSnapshot total() const;
 
   const std::vector<std::string> command_;
   const std::string state_directory_;
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  std::map<pid_t, StatsSnapshot> processes_;
+  void take(StatsSnapshot snapshot) {
+    devices_[{snapshot.pid, snapshot.device}] = std::move(snapshot);
+  }
+
+  std::map<std::pair<pid_t, int>, StatsSnapshot> devices_;  // of every process
   int status_ = 0;
   double seconds_ = 0;
 };

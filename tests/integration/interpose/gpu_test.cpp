@@ -9,9 +9,9 @@
 #include "runtime/stats_reader.h"
 #include "simgpu/gpu_image.h"
 
-GpuTest::GpuTest() {
+GpuTest::GpuTest(CUdevice device) {
   EXPECT_CUDA(cuInit(0));
-  EXPECT_CUDA(cuDeviceGet(&device_, 0));
+  EXPECT_CUDA(cuDeviceGet(&device_, device));
   EXPECT_CUDA(cuDevicePrimaryCtxRetain(&context_, device_));
   EXPECT_CUDA(cuCtxSetCurrent(context_));
   EXPECT_CUDA(cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING));
@@ -56,10 +56,10 @@ void GpuTest::add(CUdeviceptr words, std::size_t bytes, std::uint32_t value) {
   return ::testing::AssertionSuccess();
 }
 
-std::uint64_t GpuTest::stat(const std::string& name) {
+std::uint64_t GpuTest::stat(const std::string& name, CUdevice device) {
   const char* directory = std::getenv("VHBM_STATE_DIR");
   for (const auto& one : vhbm::read_live_stats(directory == nullptr ? "" : directory)) {
-    if (one.pid != getpid()) continue;
+    if (one.pid != getpid() || one.device != device) continue;
     for (std::size_t i = 0; i < vhbm::stat_count; ++i) {
       if (name == vhbm::stat_rows[i].name) return one.values[i];
     }

@@ -27,7 +27,7 @@ inline constexpr std::size_t host_limit = 160 * mebibyte;
 
 class GpuTest : public ::testing::Test {
  protected:
-  GpuTest();
+  explicit GpuTest(CUdevice device = 0);
   ~GpuTest() override;
 
   // Asynchronously, on `stream_`.
@@ -37,8 +37,8 @@ class GpuTest : public ::testing::Test {
   ::testing::AssertionResult holds(CUdeviceptr words, std::size_t bytes, std::uint32_t seed,
                                    std::uint32_t added = 0);
 
-  // A statistic of this process, as `vhbm stat` sees it.
-  static std::uint64_t stat(const std::string& name);
+  // A statistic of this process on a device, as `vhbm stat` sees it.
+  static std::uint64_t stat(const std::string& name, CUdevice device = 0);
 
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;

@@ -141,26 +141,26 @@ TEST_F(Allocation, WaitsForTheWorkInFlightWhenItIsFreed) {
 
 TEST_F(Allocation, IsReportedAsTheLimitLessWhatIsLive) {
   start(16, 32);
-  EXPECT_EQ(runtime_->memory_info().total, mib(16));
-  EXPECT_EQ(runtime_->memory_info().free, mib(16));
+  EXPECT_EQ(runtime_->memory_info(device_).total, mib(16));
+  EXPECT_EQ(runtime_->memory_info(device_).free, mib(16));
   const DeviceAddress region = allocate(mib(12));
   runtime_->native_allocated(kib(512));
-  EXPECT_EQ(runtime_->memory_info().free, mib(2));
-  runtime_->native_freed(kib(512));
+  EXPECT_EQ(runtime_->memory_info(device_).free, mib(2));
+  runtime_->native_freed(device_, kib(512));
   const DeviceAddress beyond = allocate(mib(20));
-  EXPECT_EQ(runtime_->memory_info().free, Bytes{0});
+  EXPECT_EQ(runtime_->memory_info(device_).free, Bytes{0});
   ASSERT_TRUE(runtime_->free(region).ok());
   ASSERT_TRUE(runtime_->free(beyond).ok());
-  EXPECT_EQ(runtime_->memory_info().free, mib(16));
+  EXPECT_EQ(runtime_->memory_info(device_).free, mib(16));
 }
 
 TEST_F(Allocation, IsReportedWithTheHostWhereThatIsAskedFor) {
   Options asked = options(16, 32);
   asked.report = Report::virtual_memory;
   start(asked);
-  EXPECT_EQ(runtime_->memory_info().total, mib(48));
+  EXPECT_EQ(runtime_->memory_info(device_).total, mib(48));
   (void)allocate(mib(20));
-  EXPECT_EQ(runtime_->memory_info().free, mib(28));
+  EXPECT_EQ(runtime_->memory_info(device_).free, mib(28));
 }
 
 TEST_F(Allocation, WorksInLargerChunks) {

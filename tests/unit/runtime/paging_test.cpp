@@ -91,7 +91,7 @@ TEST_F(Paging, MakesRoomForNativeMemory) {
   EXPECT_TRUE(eventually([&] { return stat_bytes(Stat::hbm_bytes) <= mib(16); }));
   EXPECT_EQ(stat_bytes(Stat::native_bytes), mib(5));
   EXPECT_TRUE(holds(region, mib(14), 8));
-  runtime_->native_freed(mib(5));
+  runtime_->native_freed(device_, mib(5));
   EXPECT_TRUE(use_until(region, [&] { return stat(Stat::host_mapped_bytes) == 0; }));
   EXPECT_TRUE(holds(region, mib(14), 8));
 }

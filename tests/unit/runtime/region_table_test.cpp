@@ -44,7 +44,7 @@ bool equal(const RegionRow& a, const RegionRow& b) {
 
 TEST_F(SharedRegions, AreReadAsTheyWereWritten) {
   RegionTable table;
-  ASSERT_TRUE(table.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
   RegionRow row = row_of(7);
   row.tag = Tag::kv;
   row.held = 1;
@@ -67,7 +67,7 @@ TEST_F(SharedRegions, CutALongReason) {
 
 TEST_F(SharedRegions, AreAllOfOneMomentWhileTheyChangeAndTheFileGrows) {
   RegionTable table;
-  ASSERT_TRUE(table.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
   std::atomic<bool> enough{false};
   std::thread writer([&] {
     for (std::uint64_t n = 1; !enough; ++n) {
@@ -98,7 +98,7 @@ TEST_F(SharedRegions, AreAllOfOneMomentWhileTheyChangeAndTheFileGrows) {
 
 TEST_F(SharedRegions, LeaveOutTheSmallestBeyondTheBound) {
   RegionTable table;
-  ASSERT_TRUE(table.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
   std::vector<RegionRow> rows;
   for (std::uint64_t n = 1; n <= RegionTable::most_rows + 10; ++n) rows.push_back(row_of(n));
   table.publish(rows);
@@ -116,7 +116,7 @@ TEST_F(SharedRegions, LeaveOutTheSmallestBeyondTheBound) {
 TEST_F(SharedRegions, AreReadableByThisUserOnlyAndVanishWithTheirOwner) {
   {
     RegionTable table;
-    ASSERT_TRUE(table.share(directory_, &why_not_)) << why_not_;
+    ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
     ASSERT_EQ(files(), 1u);
     struct stat status {};
     const auto path = std::filesystem::directory_iterator(directory_)->path();
@@ -128,7 +128,7 @@ TEST_F(SharedRegions, AreReadableByThisUserOnlyAndVanishWithTheirOwner) {
 
 TEST_F(SharedRegions, AreNotFoundOnceWithdrawn) {
   RegionTable table;
-  ASSERT_TRUE(table.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
   table.withdraw();
   EXPECT_EQ(files(), 0u);
   RegionRow row = row_of(1);
@@ -137,7 +137,7 @@ TEST_F(SharedRegions, AreNotFoundOnceWithdrawn) {
 
 TEST_F(SharedRegions, OfAnotherVersionOrCutShortAreNamedAndLeftOut) {
   RegionTable table;
-  ASSERT_TRUE(table.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
   const auto path = std::filesystem::directory_iterator(directory_)->path();
   {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);

@@ -73,7 +73,7 @@ TEST(Stats, HaveDistinctNamesAndATextEach) {
 TEST_F(SharedStats, AreReadByOthersWithWhatWasCountedBefore) {
   Stats stats;
   stats.add(Stat::evicted_bytes, 1000);
-  ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(stats.share(directory_, 0, &why_not_)) << why_not_;
   stats.add(Stat::evicted_bytes, 24);
   const auto live = read_live_stats(directory_);
   ASSERT_EQ(live.size(), 1u);
@@ -84,7 +84,7 @@ TEST_F(SharedStats, AreReadByOthersWithWhatWasCountedBefore) {
 
 TEST_F(SharedStats, AreReadableByThisUserOnly) {
   Stats stats;
-  ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(stats.share(directory_, 0, &why_not_)) << why_not_;
   struct stat status {};
   ASSERT_EQ(stat(directory_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);
@@ -98,7 +98,7 @@ TEST_F(SharedStats, AreNotPutIntoADirectoryThatOthersMayWrite) {
   std::filesystem::create_directory(directory_);
   std::filesystem::permissions(directory_, std::filesystem::perms::all);
   Stats stats;
-  EXPECT_FALSE(stats.share(directory_, &why_not_));
+  EXPECT_FALSE(stats.share(directory_, 0, &why_not_));
   EXPECT_NE(why_not_.find(directory_), std::string::npos) << why_not_;
   stats.add(Stat::flips, 1);
   EXPECT_EQ(stats.get(Stat::flips), 1u);
@@ -107,7 +107,7 @@ TEST_F(SharedStats, AreNotPutIntoADirectoryThatOthersMayWrite) {
 TEST_F(SharedStats, VanishWithTheirOwner) {
   {
     Stats stats;
-    ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
+    ASSERT_TRUE(stats.share(directory_, 0, &why_not_)) << why_not_;
     EXPECT_EQ(files(), 1u);
   }
   EXPECT_EQ(files(), 0u);
@@ -117,24 +117,25 @@ TEST_F(SharedStats, OfAKilledProcessAreNotShownAndAreRemovedByTheNext) {
   const pid_t child = fork();
   if (child == 0) {
     auto* stats = new Stats;
-    _exit(stats->share(directory_, &why_not_) ? 0 : 1);
+    _exit(stats->share(directory_, 0, &why_not_) ? 0 : 1);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_EQ(status, 0);
   EXPECT_EQ(files(), 1u);
   EXPECT_TRUE(read_live_stats(directory_).empty());
-  EXPECT_EQ(read_last_stats(directory_, child)->pid, child);
-  EXPECT_FALSE(read_last_stats(directory_, getpid()).has_value());
+  ASSERT_EQ(read_last_stats(directory_, child).size(), 1u);
+  EXPECT_EQ(read_last_stats(directory_, child).front().pid, child);
+  EXPECT_TRUE(read_last_stats(directory_, getpid()).empty());
   Stats stats;
-  ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(stats.share(directory_, 0, &why_not_)) << why_not_;
   EXPECT_EQ(files(), 1u);
   EXPECT_EQ(read_live_stats(directory_).size(), 1u);
 }
 
 TEST_F(SharedStats, StayTheParentsWhenItForks) {
   Stats stats;
-  ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(stats.share(directory_, 0, &why_not_)) << why_not_;
   const pid_t child = fork();
   if (child == 0) {
     stats.unshare_in_child();
@@ -151,7 +152,7 @@ TEST_F(SharedStats, StayTheParentsWhenItForks) {
 
 TEST_F(SharedStats, OfAnotherVersionAreNamedAndLeftOut) {
   Stats stats;
-  ASSERT_TRUE(stats.share(directory_, &why_not_)) << why_not_;
+  ASSERT_TRUE(stats.share(directory_, 0, &why_not_)) << why_not_;
   for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
     std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(offsetof(StatsFile, header.layout));

@@ -102,6 +102,7 @@ struct Machine {
   HandleTable<Graph, CUgraph> graphs;
   HandleTable<GraphExec, CUgraphExec> execs;
   std::unordered_map<CUgraphNode, Node*> nodes;
+  std::unordered_map<ConditionalValue*, std::shared_ptr<ConditionalValue>> conditional_values;
   std::unordered_map<CUmemGenericAllocationHandle, std::shared_ptr<Frame>> frames;
   std::vector<std::shared_ptr<Capture>> captures;  // ongoing
   unsigned long long next_id = 1;

@@ -38,7 +38,10 @@ CUresult cuGraphDestroy(CUgraph handle) {
 CUresult cuGraphClone(CUgraph* out, CUgraph handle) {
   SIMGPU_CALL(driver);
   const auto graph = m.graphs.find(handle);
-  if (out == nullptr || graph == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  // "Cloning is not supported for graphs which contain … conditional nodes."
+  if (out == nullptr || graph == nullptr || graph->has_conditional_nodes()) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   *out = m.graphs.add(graph->clone());
   return CUDA_SUCCESS;
 }

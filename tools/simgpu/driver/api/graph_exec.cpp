@@ -6,6 +6,20 @@
 #include "engine/statistics.h"
 #include "engine/submit.h"
 
+namespace simgpu {
+
+CUresult set_exec_node(Machine& m, CUgraphExec handle, CUgraphNode origin, CUgraphNodeType type,
+                       Work work) {
+  const auto exec = m.execs.find(handle);
+  Node* node = exec == nullptr ? nullptr : exec->find(origin);
+  if (node == nullptr || node->type != type) return CUDA_ERROR_INVALID_VALUE;
+  node->work = std::move(work);
+  exec->steps = instantiate(*exec->graph);
+  return CUDA_SUCCESS;
+}
+
+}  // namespace simgpu
+
 using namespace simgpu;
 
 namespace {
@@ -18,31 +32,16 @@ CUresult make_exec(const char* function, CUgraphExec* out, CUgraph graph_handle)
   for (const auto& capture : m.captures) {
     if (capture->graph == graph) return CUDA_ERROR_ILLEGAL_STATE;
   }
+  // cuda.h, CU_GRAPH_NODE_TYPE_CONDITIONAL: "Only one instantiation of the graph may exist at any
+  // point in time."
+  if (graph->has_conditional_nodes() && !graph->instance.expired()) return CUDA_ERROR_NOT_SUPPORTED;
   auto exec = std::make_shared<GraphExec>();
   exec->graph = graph->clone();
   exec->steps = instantiate(*exec->graph);
   if (exec->steps == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  graph->instance = exec;
   *out = m.execs.add(std::move(exec));
   return CUDA_SUCCESS;
-}
-
-// Gives new work to what was instantiated of a template's node of that type.
-CUresult set_exec_node(Machine& m, CUgraphExec handle, CUgraphNode origin, CUgraphNodeType type,
-                       Work work) {
-  const auto exec = m.execs.find(handle);
-  Node* node = exec == nullptr ? nullptr : exec->find(origin);
-  if (node == nullptr || node->type != type) return CUDA_ERROR_INVALID_VALUE;
-  node->work = std::move(work);
-  exec->steps = instantiate(*exec->graph);
-  return CUDA_SUCCESS;
-}
-
-// The work that the exec's node has now, if it is of type T.
-template <typename T>
-const T* exec_work(Machine& m, CUgraphExec handle, CUgraphNode origin) {
-  const auto exec = m.execs.find(handle);
-  const Node* node = exec == nullptr ? nullptr : exec->find(origin);
-  return node == nullptr ? nullptr : std::get_if<T>(&node->work);
 }
 
 CUresult update(const char* function, CUgraphExec handle, CUgraph graph_handle,
@@ -59,9 +58,20 @@ CUresult update(const char* function, CUgraphExec handle, CUgraph graph_handle,
   return CUDA_SUCCESS;
 }
 
+// The handles of conditional nodes that a launch assigns, in bodies too.
+void add_assigned(const std::vector<GraphStep>& steps, GraphWork* work) {
+  for (const GraphStep& step : steps) {
+    const auto* conditional = std::get_if<ConditionalWork>(&step.work);
+    if (conditional == nullptr) continue;
+    if (conditional->value->is_assigned) work->assigned.push_back(conditional->value);
+    for (const auto& body : conditional->bodies) add_assigned(*body, work);
+  }
+}
+
 // A launch's work: what its nodes of events record and wait for is settled now.
 GraphWork launch_work(const GraphExec& exec, std::vector<OperationPtr>* records) {
-  GraphWork work{exec.steps, {}};
+  GraphWork work{exec.steps, {}, {}};
+  add_assigned(*exec.steps, &work);
   std::vector<std::pair<Event*, OperationPtr>> recorded;
   for (std::size_t i = 0; i < exec.steps->size(); ++i) {
     const auto* node = std::get_if<EventWork>(&(*exec.steps)[i].work);

@@ -46,6 +46,13 @@ CUresult add_node(Machine& m, CUgraphNode* out, CUgraph graph_handle,
   return CUDA_SUCCESS;
 }
 
+CUresult set_node(Machine& m, CUgraphNode handle, CUgraphNodeType type, Work work) {
+  Node* node = find_node(m, handle);
+  if (node == nullptr || node->type != type) return CUDA_ERROR_INVALID_VALUE;
+  node->work = std::move(work);
+  return CUDA_SUCCESS;
+}
+
 CUresult kernel_work(Machine& m, const CUDA_KERNEL_NODE_PARAMS& params, KernelWork* work) {
   CUfunction function =
       params.func != nullptr ? params.func : reinterpret_cast<CUfunction>(params.kern);
@@ -112,14 +119,6 @@ CUDA_KERNEL_NODE_PARAMS with_kernel(const CUDA_KERNEL_NODE_PARAMS_v1& older) {
   params.kernelParams = older.kernelParams;
   params.extra = older.extra;
   return params;
-}
-
-// Gives the node of that type new work; what was instantiated of its graph keeps the old.
-CUresult set_node(Machine& m, CUgraphNode handle, CUgraphNodeType type, Work work) {
-  Node* node = find_node(m, handle);
-  if (node == nullptr || node->type != type) return CUDA_ERROR_INVALID_VALUE;
-  node->work = std::move(work);
-  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -203,7 +202,7 @@ CUresult cuGraphAddChildGraphNode(CUgraphNode* out, CUgraph graph, const CUgraph
                                   std::size_t count, CUgraph child_handle) {
   SIMGPU_CALL(driver);
   const auto child = m.graphs.find(child_handle);
-  if (child == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (child == nullptr || child->has_conditional_nodes()) return CUDA_ERROR_INVALID_VALUE;
   Node* node = nullptr;
   const CUresult result =
       add_node(m, out, graph, dependencies, count, CU_GRAPH_NODE_TYPE_GRAPH, EmptyWork{}, &node);

@@ -2,6 +2,9 @@
 // CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER; else the versions do the same.
 #include "engine/memory_operation.h"
 
+#include <algorithm>
+
+#include "api/graph_node.h"
 #include "api/place.h"
 #include "engine/submit.h"
 
@@ -50,18 +53,41 @@ bool describe(const CUstreamBatchMemOpParams& given, Version version, MemoryOper
          is_usable_by_device(reinterpret_cast<void*>(operation->address), operation->bytes);
 }
 
+CUresult describe_batch(const CUstreamBatchMemOpParams* given, unsigned count, unsigned flags,
+                        Version version, MemoryOperationsWork* work) {
+  if (given == nullptr || count > kMostOperations || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+  work->operations.resize(count);
+  work->described.assign(given, given + count);
+  for (unsigned i = 0; i < count; ++i) {
+    if (!describe(given[i], version, &work->operations[i])) return CUDA_ERROR_INVALID_VALUE;
+  }
+  return CUDA_SUCCESS;
+}
+
+// A graph node's.
+CUresult describe_batch(const CUDA_BATCH_MEM_OP_NODE_PARAMS* given, MemoryOperationsWork* work) {
+  if (given == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  return describe_batch(given->paramArray, given->count, given->flags, Version::second, work);
+}
+
+// cuGraphExecBatchMemOpNodeSetParams: "Other fields, such as the context, count or type of
+// operations … may not be modified."
+bool are_alike(const MemoryOperationsWork& one, const MemoryOperationsWork& other) {
+  return std::equal(one.described.begin(), one.described.end(), other.described.begin(),
+                    other.described.end(),
+                    [](const auto& a, const auto& b) { return a.operation == b.operation; });
+}
+
 CUresult submit_batch(const char* function, CUstream handle, unsigned count,
                       const CUstreamBatchMemOpParams* given, unsigned flags, Version version) {
   SIMGPU_CALL_OF(function, context);
   std::shared_ptr<Stream> stream;
   if (CUresult result = resolve_stream(call, handle, &stream); result != CUDA_SUCCESS)
     return result;
-  if (given == nullptr || count > kMostOperations || flags != 0) return CUDA_ERROR_INVALID_VALUE;
   MemoryOperationsWork work;
-  work.operations.resize(count);
-  work.described.assign(given, given + count);
-  for (unsigned i = 0; i < count; ++i) {
-    if (!describe(given[i], version, &work.operations[i])) return CUDA_ERROR_INVALID_VALUE;
+  if (CUresult result = describe_batch(given, count, flags, version, &work);
+      result != CUDA_SUCCESS) {
+    return result;
   }
   OperationPtr operation;
   return submit(call.context(), *stream, std::move(work), CU_GRAPH_NODE_TYPE_BATCH_MEM_OP,
@@ -118,5 +144,44 @@ CUresult cuStreamBatchMemOp(CUstream stream, unsigned count, CUstreamBatchMemOpP
 CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count,
                                CUstreamBatchMemOpParams* operations, unsigned flags) {
   return submit_batch(__func__, stream, count, operations, flags, Version::second);
+}
+
+CUresult cuGraphAddBatchMemOpNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after,
+                                  std::size_t count, const CUDA_BATCH_MEM_OP_NODE_PARAMS* given) {
+  SIMGPU_CALL(driver);
+  MemoryOperationsWork work;
+  if (CUresult result = describe_batch(given, &work); result != CUDA_SUCCESS) return result;
+  return add_node(m, out, graph, after, count, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, std::move(work));
+}
+
+CUresult cuGraphBatchMemOpNodeGetParams(CUgraphNode handle, CUDA_BATCH_MEM_OP_NODE_PARAMS* out) {
+  SIMGPU_CALL(driver);
+  Node* node = find_node(m, handle);
+  if (out == nullptr || node == nullptr || node->type != CU_GRAPH_NODE_TYPE_BATCH_MEM_OP) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  auto& described = std::get<MemoryOperationsWork>(node->work).described;
+  *out = {};
+  out->count = static_cast<unsigned>(described.size());
+  out->paramArray = described.data();
+  return CUDA_SUCCESS;
+}
+
+CUresult cuGraphBatchMemOpNodeSetParams(CUgraphNode node,
+                                        const CUDA_BATCH_MEM_OP_NODE_PARAMS* given) {
+  SIMGPU_CALL(driver);
+  MemoryOperationsWork work;
+  if (CUresult result = describe_batch(given, &work); result != CUDA_SUCCESS) return result;
+  return set_node(m, node, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, std::move(work));
+}
+
+CUresult cuGraphExecBatchMemOpNodeSetParams(CUgraphExec exec, CUgraphNode node,
+                                            const CUDA_BATCH_MEM_OP_NODE_PARAMS* given) {
+  SIMGPU_CALL(driver);
+  MemoryOperationsWork work;
+  if (CUresult result = describe_batch(given, &work); result != CUDA_SUCCESS) return result;
+  const auto* before = exec_work<MemoryOperationsWork>(m, exec, node);
+  if (before == nullptr || !are_alike(*before, work)) return CUDA_ERROR_INVALID_VALUE;
+  return set_exec_node(m, exec, node, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, std::move(work));
 }
 }

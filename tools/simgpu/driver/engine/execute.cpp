@@ -185,8 +185,13 @@ WorkResult execute_one(const EventWork&) {
   return WorkResult::completed;  // a graph's launch knows the record
 }
 
+void assign(ConditionalValue& value) {
+  __atomic_store_n(&value.now, value.initial, __ATOMIC_RELAXED);
+}
+
 // One node after another, in an order the edges allow; under the fuzzer, in a random one of these.
 WorkResult execute_one(const GraphWork& graph) {
+  for (const auto& value : graph.assigned) assign(*value);
   const std::vector<GraphStep>& steps = *graph.steps;
   std::vector<std::size_t> waiting(steps.size());
   std::vector<std::vector<std::size_t>> followers(steps.size());
@@ -209,6 +214,30 @@ WorkResult execute_one(const GraphWork& graph) {
     if (result != WorkResult::completed) return result;
     for (std::size_t follower : followers[index]) {
       if (--waiting[follower] == 0) ready.push_back(follower);
+    }
+  }
+  return WorkResult::completed;
+}
+
+WorkResult execute_one(const ConditionalWork& work) {
+  const auto value = [&] { return __atomic_load_n(&work.value->now, __ATOMIC_ACQUIRE); };
+  const auto run = [&](std::size_t body) {
+    return execute_one(GraphWork{work.bodies[body], {}, {}});
+  };
+  const std::size_t count = work.bodies.size();
+  switch (work.type) {
+    case CU_GRAPH_COND_TYPE_IF:
+      if (value() != 0) return run(0);
+      return count == 2 ? run(1) : WorkResult::completed;
+    case CU_GRAPH_COND_TYPE_WHILE:
+      while (value() != 0) {
+        if (current_site->cancelled(current_site->context)) return WorkResult::cancelled;
+        if (const WorkResult result = run(0); result != WorkResult::completed) return result;
+      }
+      return WorkResult::completed;
+    case CU_GRAPH_COND_TYPE_SWITCH: {
+      const std::size_t body = value();
+      return body < count ? run(body) : WorkResult::completed;
     }
   }
   return WorkResult::completed;

@@ -68,16 +68,31 @@ struct EventWork {  // a node that records an event, or waits for one: see Graph
   bool records = false;
 };
 
-// One node of an instantiated graph, with the positions of those it waits for.
+// A conditional handle: what kernels set, and what its node decides by. Its own address is the
+// handle's value, so that a simulated kernel needs no help to set it.
+struct ConditionalValue {
+  unsigned now = 0;  // atomic: set by kernels
+  unsigned initial = 0;
+  bool is_assigned = false;  // `initial`, at each launch
+};
+
 struct GraphStep;
+struct ConditionalWork {
+  CUgraphConditionalNodeType type = CU_GRAPH_COND_TYPE_IF;
+  std::shared_ptr<ConditionalValue> value;
+  std::vector<std::shared_ptr<const std::vector<GraphStep>>> bodies;
+};
+
+// One node of an instantiated graph, with the positions of those it waits for.
 struct GraphWork {
   std::shared_ptr<const std::vector<GraphStep>> steps;
   // Of this launch, by step: the record that an event's node ends, or waits for.
   std::unordered_map<std::size_t, std::shared_ptr<Operation>> events;
+  std::vector<std::shared_ptr<ConditionalValue>> assigned;  // their initial values, first of all
 };
 
 using Work = std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork,
-                          GraphWork, MemoryOperationsWork, EventWork, DriverWork>;
+                          GraphWork, ConditionalWork, MemoryOperationsWork, EventWork, DriverWork>;
 
 struct GraphStep {
   Work work;

@@ -17,12 +17,23 @@ class Stream;
 struct Graph;
 struct Operation;
 
+// The bodies of a conditional node, and what they are chosen by.
+struct Conditional {
+  CUgraphConditionalNodeType type;
+  std::shared_ptr<ConditionalValue> value;
+  std::vector<std::shared_ptr<Graph>> bodies;
+  std::vector<CUgraph> handles;  // of the bodies; none in an instantiated graph
+};
+
 struct Node {
+  ~Node();
+
   CUgraphNodeType type;
   Work work;
   std::vector<Node*> after;
   Graph* graph = nullptr;
-  std::shared_ptr<Graph> child;           // of a child graph node
+  std::shared_ptr<Graph> child;  // of a child graph node
+  std::unique_ptr<Conditional> conditional;
   CUgraphNode origin = nullptr;           // the node that this one was cloned from
   bool enabled = true;                    // in an instantiated graph: else it does nothing
   std::vector<void*> parameter_pointers;  // what cuGraphKernelNodeGetParams hands out
@@ -36,8 +47,12 @@ struct Graph {
   ~Graph();
   Node* add(CUgraphNodeType type, Work work, std::vector<Node*> after);
   std::shared_ptr<Graph> clone() const;
+  [[nodiscard]] bool has_conditional_nodes() const;
 
   std::vector<std::unique_ptr<Node>> nodes;
+  // Handles made for this graph; they go with it.
+  std::vector<std::shared_ptr<ConditionalValue>> conditional_values;
+  std::weak_ptr<struct GraphExec> instance;  // the latest
 };
 
 // An instantiated graph: a clone, which updates change, and the steps that a launch takes of it.
@@ -51,7 +66,7 @@ struct GraphExec {
   std::shared_ptr<Operation> running;  // the latest launch
 };
 
-// Flattens child graphs. Null when the edges form a cycle.
+// Flattens child graphs. Null when the edges form a cycle, or a body has nodes that it may not.
 std::shared_ptr<const std::vector<GraphStep>> instantiate(const Graph& graph);
 
 // Whether an instantiated node's work may become `to`, which is of the same type.

@@ -85,7 +85,21 @@ class Pairing {
   std::set<const Node*> taken_;  // of the instantiated graph
 };
 
+// "Changing node parameters is not supported", of a conditional node; those in its bodies may.
+Info check_bodies(const Conditional& old_one, Node& node) {
+  const Conditional& one = *node.conditional;
+  if (old_one.type != one.type || old_one.bodies.size() != one.bodies.size()) {
+    return {CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED, handle_of(&node), nullptr};
+  }
+  for (std::size_t i = 0; i < one.bodies.size(); ++i) {
+    const Info info = check_update(*old_one.bodies[i], *one.bodies[i]);
+    if (info.result != CU_GRAPH_EXEC_UPDATE_SUCCESS) return info;
+  }
+  return {};
+}
+
 Info check_parameters(const Node& old_node, Node& node) {
+  if (node.conditional != nullptr) return check_bodies(*old_node.conditional, node);
   if (node.child != nullptr) return check_update(*old_node.child, *node.child);
   if (parameters_may_change(old_node.work, node.work)) return {};
   return {CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED, handle_of(&node), nullptr};
@@ -129,6 +143,12 @@ void apply_update(Graph& instantiated, const Graph& graph) {
   for (const auto& [old_node, node] : pairing.pairs()) {
     old_node->work = node->work;
     if (node->child != nullptr) apply_update(*old_node->child, *node->child);
+    if (node->conditional == nullptr) continue;
+    // "Conditional handle flags and default values are updated as part of the graph update."
+    old_node->conditional->value = node->conditional->value;
+    for (std::size_t i = 0; i < node->conditional->bodies.size(); ++i) {
+      apply_update(*old_node->conditional->bodies[i], *node->conditional->bodies[i]);
+    }
   }
 }
 

@@ -158,6 +158,13 @@ static inline void store(T* where, T value) {
 static inline void yield() {
   simgpu::current_block->yield();
 }
+// cudaGraphSetConditional, of a handle that cuGraphConditionalHandleCreate gave. On a GPU the
+// device runtime has it, which modules made by add_gpu_kernels are not linked with: guard its uses
+// by
+// `#ifndef __CUDACC__`.
+static inline void set_conditional(uint64_t handle, unsigned value) {
+  __atomic_store_n(reinterpret_cast<unsigned*>(handle), value, __ATOMIC_RELEASE);
+}
 // Declares memory that is read or written, for a device profile to price; each byte once a kernel,
 // from whichever block, outside GPU_THREADS. Nothing at all on a GPU.
 static inline void reads(const void* address, size_t bytes) {

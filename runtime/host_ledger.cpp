@@ -1,0 +1,61 @@
+#include "runtime/host_ledger.h"
+
+namespace vhbm {
+
+void HostLedger::join(Member* member) {
+  std::lock_guard lock(mutex_);
+  members_.push_back(member);
+}
+
+void HostLedger::leave(const Member* member) {
+  std::lock_guard lock(mutex_);
+  std::erase(members_, member);
+}
+
+Bytes HostLedger::limit_to(Bytes limit) {
+  std::lock_guard lock(mutex_);
+  if (limit_.value == UINT64_MAX) limit_ = limit;
+  return limit_;
+}
+
+bool HostLedger::take(Bytes size, const Member& by) {
+  std::lock_guard lock(mutex_);
+  for (Member* other : members_) {
+    while (unused() < size && other != &by && other->spare.load(std::memory_order_relaxed) != 0) {
+      if (!other->yield()) break;
+    }
+  }
+  return take_unused(size);
+}
+
+bool HostLedger::take_unused(Bytes size) {
+  std::lock_guard lock(mutex_);
+  if (unused() < size) return false;
+  taken_ += size;
+  return true;
+}
+
+void HostLedger::give_back(Bytes size) {
+  std::lock_guard lock(mutex_);
+  taken_ -= size;
+}
+
+Bytes HostLedger::spare_without(const Member& member) const {
+  Bytes spare;
+  for (const Member* other : members_) {
+    if (other != &member) spare += {other->spare.load(std::memory_order_relaxed)};
+  }
+  return spare;
+}
+
+Bytes HostLedger::left(const Member& member) const {
+  std::lock_guard lock(mutex_);
+  return unused() + spare_without(member);
+}
+
+Bytes HostLedger::spare_of_others(const Member& member) const {
+  std::lock_guard lock(mutex_);
+  return spare_without(member);
+}
+
+}  // namespace vhbm

@@ -1,0 +1,50 @@
+// How much host memory this process page-locks, over all its devices, against host_limit. A device
+// that finds the limit reached gets what the others hold and do not need.
+// Invariant: what was taken stays within the limit. Locking: its own, which is taken after a
+// device's; another device's lock is tried, never waited for.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "runtime/units.h"
+
+namespace vhbm {
+
+class HostLedger {
+ public:
+  // What one device says of its frames.
+  struct Member {
+    std::atomic<std::uint64_t> spare{0};  // bytes that it could give up
+    // Gives some of them up, if that can be done at once; called by other devices' threads.
+    std::function<bool()> yield;
+  };
+  void join(Member* member);
+  void leave(const Member* member);
+
+  // The first to say it decides; returns what holds.
+  Bytes limit_to(Bytes limit);
+
+  // False, and nothing taken, when the limit would not hold.
+  [[nodiscard]] bool take(Bytes size, const Member& by);
+  // As take(), and nobody has to give anything up: for what is wanted ahead of need.
+  [[nodiscard]] bool take_unused(Bytes size);
+  void give_back(Bytes size);
+  // What a member may still take, with what others could give up.
+  [[nodiscard]] Bytes left(const Member& member) const;
+  // What others could give up, but did not just now.
+  [[nodiscard]] Bytes spare_of_others(const Member& member) const;
+
+ private:
+  [[nodiscard]] Bytes unused() const { return saturating_minus(limit_, taken_); }
+  [[nodiscard]] Bytes spare_without(const Member& member) const;
+
+  mutable std::recursive_mutex mutex_;  // who yields gives back meanwhile
+  std::vector<Member*> members_;
+  Bytes limit_{UINT64_MAX}, taken_;
+};
+
+}  // namespace vhbm

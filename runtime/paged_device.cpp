@@ -1,0 +1,105 @@
+// The hot functions touch nothing but the page table, a region's heat and a counter.
+#include "runtime/paged_device.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "runtime/context_scope.h"
+
+namespace vhbm {
+namespace {
+
+// How long an allocation of the driver's own waits for the limit to hold with it.
+constexpr std::chrono::seconds native_patience{1};
+
+// A context that cannot be waited for three times is lost, and its work with it.
+void wait_for(const Driver& driver, CUcontext context) {
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    ContextScope scope(driver, context);
+    if (scope.result() == CUDA_SUCCESS && driver.cuCtxSynchronize() == CUDA_SUCCESS) return;
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
+                                                        const Options& options, Process& process,
+                                                        Decisions decisions) {
+  auto device = Device::start(driver, options, process);
+  if (!device.ok()) return device.status();
+  std::unique_ptr<PagedDevice> started(new PagedDevice(std::move(*device), process, decisions));
+  Status status = started->pager.start();
+  if (status.ok()) status = started->host_pool.start();
+  if (!status.ok()) return status;
+  return started;
+}
+
+MemoryInfo PagedDevice::memory_info() const {
+  const Frames::Limits& limits = device->frames->limits();
+  return memory_told(device->options, device->total, {limits.hbm, limits.host},
+                     device->regions.live_bytes() + device->frames->native());
+}
+
+void PagedDevice::native_allocated(Bytes size) {
+  device->frames->native_allocated(size);
+  const auto deadline = std::chrono::steady_clock::now() + native_patience;
+  while (device->frames->over_limit()) {
+    {
+      std::lock_guard lock(device->lock);
+      device->frames->trim();
+      if (!device->frames->over_limit() || device->frozen() || device->drain.capturing()) return;
+    }
+    // Pooled frames were not enough: the pager has to evict. What it cannot do in time, because the
+    // GPU never gets quiet, must not hold the application up: the driver then decides.
+    if (std::chrono::steady_clock::now() >= deadline) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+void PagedDevice::trim_idle(Bytes keep) {
+  std::lock_guard lock(device->lock);
+  const Bytes live = device->regions.live_bytes(RegionKind::stream_ordered);
+  allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));
+}
+
+void PagedDevice::context_destroyed(CUcontext context) {
+  wait_for(device->driver, context);
+  allocator.free_all(context);
+  std::lock_guard lock(device->lock);
+  device->precopy.context_destroyed(context, *device->frames);
+  device->kernels.context_destroyed(context);
+  if (device->copier.context() == context) {
+    for (Frame* frame : device->quarantine) device->frames->give_back(frame);
+    device->quarantine.clear();
+  }
+  device->copier.context_destroyed(context);
+}
+
+void PagedDevice::touched(DeviceAddress address, Bytes length, Access access) noexcept {
+  if (access != Access::read) {
+    const std::uint32_t region = device->pages.region(device->page_of(address));
+    if (region != PageTable::no_region) device->regions.wrote(region, access, length);
+  }
+  const Epoch now = device->now.load(std::memory_order_relaxed);
+  const std::uint32_t stride = device->pages_per_chunk();
+  const Bytes left = device->space.size() - (address - device->space.begin());
+  const DeviceAddress last = address + (std::min(length, left) - Bytes{1});
+  const std::uint32_t end = device->page_of(last).value;
+  std::uint64_t in_place = 0;
+  for (std::uint32_t page = device->page_of(address).value / stride * stride; page <= end;
+       page += stride) {
+    device->pages.touch({page}, now);
+    if (device->pages.state({page}) == PageState::host_mapped) ++in_place;
+  }
+  if (in_place == 0) return;
+  const std::uint64_t bytes = std::min(length.value, in_place * stride * base_page.value);
+  device->stats.add(Stat::named_in_place_bytes, bytes);
+}
+
+void PagedDevice::stop() noexcept {
+  host_pool.stop();
+  pager.stop();
+}
+
+}  // namespace vhbm

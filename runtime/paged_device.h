@@ -1,0 +1,58 @@
+// One device of the process with all that pages its memory: the allocator, the pager's thread and
+// the one that page-locks host memory. Locking: as runtime.h says of its functions.
+#pragma once
+
+#include <memory>
+
+#include "runtime/allocator.h"
+#include "runtime/device.h"
+#include "runtime/host_pool.h"
+#include "runtime/memory_report.h"
+#include "runtime/pager.h"
+#include "runtime/residency.h"
+
+namespace vhbm {
+
+class PagedDevice {
+ public:
+  // On the current context's device. `process` outlives it.
+  //   Errc::unsupported  no VMM or no host frames there
+  [[nodiscard]] static Result<std::unique_ptr<PagedDevice>> start(const Driver& driver,
+                                                                  const Options& options,
+                                                                  Process& process,
+                                                                  Decisions decisions);
+
+  [[nodiscard]] MemoryInfo memory_info() const;
+  void native_allocated(Bytes size);
+  // Gives up freed regions until at most `keep` bytes of them, and of stream-ordered ones that
+  // live, are mapped.
+  void trim_idle(Bytes keep);
+  void context_destroyed(CUcontext context);
+  // Hot. [address, address + length) begins in this device's part of the window.
+  void touched(DeviceAddress address, Bytes length, Access access) noexcept;
+  // Hot. How much of the region there, if any, is not in HBM.
+  [[nodiscard]] Bytes named(std::uint64_t address, Epoch now) noexcept {
+    const std::uint32_t region = device->pages.region(device->page_of({address}));
+    if (region == PageTable::no_region) return {};
+    device->regions.named(region, now);
+    return device->regions.host_mapped(region);
+  }
+
+  void stop() noexcept;
+  // No thread of ours is left in it.
+  [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
+
+  const std::unique_ptr<Device> device;
+  Allocator allocator;
+  Pager pager;
+  HostPool host_pool;
+
+ private:
+  PagedDevice(std::unique_ptr<Device> started, Process& process, Decisions decisions)
+      : device(std::move(started)),
+        allocator(*device),
+        pager(*device, allocator, process.gate, decisions),
+        host_pool(*device) {}
+};
+
+}  // namespace vhbm
