@@ -8,7 +8,7 @@
 
 int main(int argc, char** argv) {
   if (argc != 3) return 64;
-  const int times = std::strcmp(argv[2], "again") == 0 ? 20 : 1;
+  const int times = std::strcmp(argv[2], "again") == 0 ? 6 : 1;
   int how = RTLD_NOW;
   if (std::strcmp(argv[2], "deepbind") == 0) how |= RTLD_DEEPBIND;
   if (std::strcmp(argv[2], "global") == 0) how |= RTLD_GLOBAL;
