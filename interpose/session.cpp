@@ -114,21 +114,18 @@ void Session::at_exit() {
   if (Runtime* const runtime = running_.load(); runtime != nullptr) runtime->stop();
 }
 
-void Session::native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept {
+void Session::native_allocated(const Linkage& linkage, NativeKind kind, std::uint64_t handle,
+                               Bytes size) noexcept {
   keep_exceptions_in([&] {
-    std::lock_guard lock(mutex_);
-    native_[address] = {context, size};
+    CUcontext context = nullptr;
+    (void)linkage.ask.cuCtxGetCurrent(&context);
+    native_.add(kind, handle, context, size);
   });
 }
 
-void Session::native_freed(CUdeviceptr address) noexcept {
+void Session::native_freed(NativeKind kind, std::uint64_t handle) noexcept {
   Runtime* const runtime = Session::runtime();
-  if (runtime == nullptr) return;
-  std::lock_guard lock(mutex_);
-  const auto found = native_.find(address);
-  if (found == native_.end()) return;
-  runtime->native_freed(found->second.size);
-  native_.erase(found);
+  if (runtime != nullptr) native_.freed(kind, handle, *runtime);
 }
 
 void Session::context_created(CUcontext context) noexcept {
@@ -152,12 +149,7 @@ void Session::context_destroyed(CUcontext context) noexcept {
     if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
       captures.context_destroyed(context, *runtime);
       runtime->context_destroyed(context);
-      std::lock_guard lock(mutex_);
-      std::erase_if(native_, [&](const auto& memory) {
-        if (memory.second.context != context) return false;
-        runtime->native_freed(memory.second.size);
-        return true;
-      });
+      native_.context_destroyed(context, *runtime);
     }
     layouts.forget();
   });

@@ -8,11 +8,11 @@
 #include <memory>
 #include <mutex>
 #include <set>
-#include <unordered_map>
 
 #include "interpose/captures.h"
 #include "interpose/graph_evidence.h"
 #include "interpose/linkage.h"
+#include "interpose/native_books.h"
 #include "interpose/parameter_layouts.h"
 #include "runtime/runtime.h"
 
@@ -50,10 +50,11 @@ class Session {
   // process that forks before, as a daemon does, is virtualised like any other.
   static void watch_forks() noexcept;
 
-  // The driver gave out memory that is no region and was counted as such, and took it back. What is
-  // left goes with its context.
-  void native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept;
-  void native_freed(CUdeviceptr address) noexcept;
+  // The driver gave out memory in the current context that is no region and was counted as such,
+  // and took it back. What is left goes with its context.
+  void native_allocated(const Linkage& linkage, NativeKind kind, std::uint64_t handle,
+                        Bytes size) noexcept;
+  void native_freed(NativeKind kind, std::uint64_t handle) noexcept;
 
   void context_created(CUcontext context) noexcept;
   void context_destroyed(CUcontext context) noexcept;
@@ -72,10 +73,6 @@ class Session {
   static void after_fork_in_child();
   static void at_exit();
 
-  struct NativeMemory {
-    CUcontext context;
-    Bytes size;
-  };
   struct Primary {
     CUcontext context = nullptr;
     int retained = 0;
@@ -90,7 +87,7 @@ class Session {
   std::atomic<bool> peers_use_default_pool_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
-  std::unordered_map<CUdeviceptr, NativeMemory> native_;
+  NativeBooks native_;
 };
 
 }  // namespace vhbm::interpose

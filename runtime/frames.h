@@ -67,6 +67,9 @@ class Frames {
   [[nodiscard]] bool growing() const { return growing_; }
   // Gives an idle host frame back to the system. False when there is none beyond `keep`.
   bool shrink(std::size_t keep);
+  // The application came to page-lock what host frames hold: those that are idle, and those that
+  // keep copies, are given back until host_limit holds.
+  void trim_host();
   // Maps the frame at an address of its own, for good.
   [[nodiscard]] Status ensure_alias(Frame* frame);
 
@@ -81,7 +84,15 @@ class Frames {
 
   void native_allocated(Bytes size) noexcept;
   void native_freed(Bytes size) noexcept;
+  // What the driver's own pools hold now, which counts as native.
+  void pools_hold(Bytes size) noexcept;
   [[nodiscard]] Bytes native() const noexcept;
+  // Host memory that the application page-locked itself takes its part of host_limit.
+  void host_locked(Bytes size) noexcept;
+  void host_unlocked(Bytes size) noexcept;
+  [[nodiscard]] Bytes host_locked() const noexcept {
+    return {host_locked_.load(std::memory_order_relaxed)};
+  }
   // Native memory came to need what pooled HBM frames hold.
   [[nodiscard]] bool over_limit() const noexcept;
   // Gives pooled HBM frames, and those that keep copies, to the driver until hbm_limit holds.
@@ -124,7 +135,7 @@ class Frames {
   std::vector<Frame*> unused_records_;
   std::vector<Frame*> refused_;  // by the driver, when they were released
   Pool hbm_, host_;
-  std::atomic<std::uint64_t> native_{0};
+  std::atomic<std::uint64_t> native_{0}, pooled_{0}, host_locked_{0};
   Reclaim reclaim_;
   bool growing_ = false;
 };

@@ -24,4 +24,10 @@ struct RegionView {
   CUmemoryPool pool = nullptr;  // that it counts as allocated from
 };
 
+// What stream-ordered regions are in their pool's own terms.
+struct PoolUse {
+  Bytes used, used_high;          // allocated, and not freed yet
+  Bytes reserved, reserved_high;  // with what was freed and may be had again as it is
+};
+
 }  // namespace vhbm

@@ -115,16 +115,32 @@ Status Runtime::free_in_order(DeviceAddress base, const StreamOrder& order) {
 
 void Runtime::trim_idle(Bytes keep) {
   Device& device = *impl_->device;
+  RelaxedCapture relaxed(device.driver);
   std::lock_guard lock(device.lock);
   const Bytes live = device.regions.live_bytes(RegionKind::stream_ordered);
   impl_->allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));
 }
 
+PoolUse Runtime::pool_use() const {
+  std::lock_guard lock(impl_->device->lock);
+  return impl_->allocator.pool_use();
+}
+
+void Runtime::reset_pool_marks(bool used, bool reserved) {
+  std::lock_guard lock(impl_->device->lock);
+  impl_->allocator.reset_pool_marks(used, reserved);
+}
+
 MemoryInfo Runtime::memory_info() const {
   const Device& device = *impl_->device;
   const Frames::Limits& limits = device.frames->limits();
-  return memory_told(device.options, device.total, {limits.hbm, limits.host},
-                     device.regions.live_bytes() + device.frames->native());
+  device.frames->pools_hold(device.pool_watch.held());
+  MemoryInfo told = memory_told(device.options, device.total, {limits.hbm, limits.host},
+                                device.regions.live_bytes() + device.frames->native());
+  if (device.options.report == Report::virtual_memory) {
+    told.free = saturating_minus(told.free, std::min(device.frames->host_locked(), limits.host));
+  }
+  return told;
 }
 
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {
@@ -150,6 +166,22 @@ void Runtime::native_allocated(Bytes size) {
 
 void Runtime::native_freed(Bytes size) {
   impl_->device->frames->native_freed(size);
+}
+
+void Runtime::host_locked(Bytes size) {
+  impl_->device->frames->host_locked(size);
+}
+
+void Runtime::host_unlocked(Bytes size) {
+  impl_->device->frames->host_unlocked(size);
+}
+
+void Runtime::pool_created(CUmemoryPool pool) {
+  impl_->device->pool_watch.created(pool);
+}
+
+void Runtime::pool_destroyed(CUmemoryPool pool) {
+  impl_->device->pool_watch.destroyed(pool);
 }
 
 void Runtime::passed_through() noexcept {

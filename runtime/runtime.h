@@ -58,6 +58,10 @@ class Runtime {
   // live, are mapped.
   void trim_idle(Bytes keep);
 
+  // Of stream-ordered regions. The high marks begin again from now on, each where it is asked for.
+  [[nodiscard]] PoolUse pool_use() const;
+  void reset_pool_marks(bool used, bool reserved);
+
   // What the application is told of this device: see memory_told().
   [[nodiscard]] MemoryInfo memory_info() const;
 
@@ -67,6 +71,14 @@ class Runtime {
   // Device memory that the driver gives out beside the runtime counts against hbm_limit.
   void native_allocated(Bytes size);
   void native_freed(Bytes size);
+
+  // Page-locked host memory that the application has from the driver, or had it make of its own:
+  // what frames may hold of host_limit shrinks by it, though never below what they hold.
+  void host_locked(Bytes size);
+  void host_unlocked(Bytes size);
+  // A pool of the driver's on this device; `destroyed` before it is.
+  void pool_created(CUmemoryPool pool);
+  void pool_destroyed(CUmemoryPool pool);
 
   // The driver gave out device memory whose size it alone knows, and which only it frees.
   void passed_through() noexcept;

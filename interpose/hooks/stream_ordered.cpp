@@ -130,7 +130,9 @@ CUresult free(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
   Runtime* const runtime = scope.runtime();
   if (runtime == nullptr || !runtime->owns({address})) {
     const CUresult result = scope.call(function, address, stream);
-    if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
+    if (result == CUDA_SUCCESS && scope.outermost()) {
+      Session::get().native_freed(NativeKind::device, address);
+    }
     return result;
   }
   const CUstream plain = plain_handle(stream, null_means);
@@ -146,6 +148,23 @@ CUresult free(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
 bool is_default_pool(const HookScope& scope, CUmemoryPool pool) {
   return scope.runtime() != nullptr && pool != nullptr &&
          pool == default_pool_of(scope.linkage(), Session::get().device());
+}
+
+// Regions count as the pool's, so that a framework that reads them finds its own memory there. A
+// high mark is then the sum of two, which may lie above the sum's own.
+Bytes of_regions(const PoolUse& use, CUmemPool_attribute attribute) {
+  switch (attribute) {
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
+      return use.used;
+    case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
+      return use.used_high;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+      return use.reserved;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+      return use.reserved_high;
+    default:
+      return {};
+  }
 }
 
 }  // namespace
@@ -179,6 +198,48 @@ CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
 }
 CUresult CUDAAPI cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
   return free(&Functions::cuMemFreeAsync_ptsz, DefaultStream::per_thread, address, stream);
+}
+
+CUresult CUDAAPI cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* properties) {
+  const HookScope scope;
+  Runtime* const runtime = scope.start();
+  const CUresult result = scope.call(&Functions::cuMemPoolCreate, out, properties);
+  if (runtime != nullptr && result == CUDA_SUCCESS &&
+      properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE &&
+      Session::get().pages(properties->location.id)) {
+    runtime->pool_created(*out);
+  }
+  return result;
+}
+
+CUresult CUDAAPI cuMemPoolDestroy(CUmemoryPool pool) {
+  const HookScope scope;
+  // Before, since the driver may not be asked of it afterwards. The default pool stays.
+  if (scope.runtime() != nullptr && !is_default_pool(scope, pool)) {
+    scope.runtime()->pool_destroyed(pool);
+  }
+  return scope.call(&Functions::cuMemPoolDestroy, pool);
+}
+
+CUresult CUDAAPI cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
+                                       void* out) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuMemPoolGetAttribute, pool, attribute, out);
+  if (result != CUDA_SUCCESS || !is_default_pool(scope, pool)) return result;
+  const Bytes more = of_regions(scope.runtime()->pool_use(), attribute);
+  if (more.value != 0) *static_cast<cuuint64_t*>(out) += more.value;
+  return result;
+}
+
+CUresult CUDAAPI cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
+                                       void* value) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuMemPoolSetAttribute, pool, attribute, value);
+  if (result == CUDA_SUCCESS && is_default_pool(scope, pool)) {
+    scope.runtime()->reset_pool_marks(attribute == CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+                                      attribute == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH);
+  }
+  return result;
 }
 
 CUresult CUDAAPI cuMemPoolTrimTo(CUmemoryPool pool, std::size_t keep) {
