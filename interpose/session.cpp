@@ -113,23 +113,19 @@ void Session::at_exit() {
   if (Runtime* const runtime = running_.load(); runtime != nullptr) runtime->stop();
 }
 
-void Session::native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept {
+void Session::native_allocated(const Linkage& linkage, NativeKind kind, std::uint64_t handle,
+                               Bytes size) noexcept {
   keep_exceptions_in([&] {
+    CUcontext context = nullptr;
+    (void)linkage.ask.cuCtxGetCurrent(&context);
     const Runtime* const runtime = Session::runtime();
-    if (runtime == nullptr) return;
-    std::lock_guard lock(mutex_);
-    native_[address] = {context, runtime->current_device(), size};
+    if (runtime != nullptr) native_.add(kind, handle, context, runtime->current_device(), size);
   });
 }
 
-void Session::native_freed(CUdeviceptr address) noexcept {
+void Session::native_freed(NativeKind kind, std::uint64_t handle) noexcept {
   Runtime* const runtime = Session::runtime();
-  if (runtime == nullptr) return;
-  std::lock_guard lock(mutex_);
-  const auto found = native_.find(address);
-  if (found == native_.end()) return;
-  runtime->native_freed(found->second.device, found->second.size);
-  native_.erase(found);
+  if (runtime != nullptr) native_.freed(kind, handle, *runtime);
 }
 
 Status Session::peer_enabled(const Linkage& linkage, CUcontext peer) noexcept {

@@ -8,12 +8,12 @@
 #include <memory>
 #include <mutex>
 #include <set>
-#include <unordered_map>
 
 #include "interpose/captures.h"
 #include "interpose/conditional_bodies.h"
 #include "interpose/graph_evidence.h"
 #include "interpose/linkage.h"
+#include "interpose/native_books.h"
 #include "interpose/parameter_layouts.h"
 #include "interpose/peers.h"
 #include "runtime/runtime.h"
@@ -51,10 +51,11 @@ class Session {
   // process that forks before, as a daemon does, is virtualised like any other.
   static void watch_forks() noexcept;
 
-  // The driver gave out memory that is no region and was counted as such, and took it back. What is
-  // left goes with its context.
-  void native_allocated(CUcontext context, CUdeviceptr address, Bytes size) noexcept;
-  void native_freed(CUdeviceptr address) noexcept;
+  // The driver gave out memory in the current context that is no region and was counted as such,
+  // and took it back. What is left goes with its context.
+  void native_allocated(const Linkage& linkage, NativeKind kind, std::uint64_t handle,
+                        Bytes size) noexcept;
+  void native_freed(NativeKind kind, std::uint64_t handle) noexcept;
 
   void context_created(CUcontext context) noexcept;
   // Not of a primary one: the driver does not let it be destroyed like others.
@@ -92,11 +93,6 @@ class Session {
   static void after_fork_in_child();
   static void at_exit();
 
-  struct NativeMemory {
-    CUcontext context;
-    CUdevice device;
-    Bytes size;
-  };
   struct Primary {
     CUcontext context = nullptr;
     int retained = 0;
@@ -121,7 +117,7 @@ class Session {
   std::map<CUdevice, Primary> primaries_;
   std::map<CUgreenCtx, Green> greens_;
   Peers peers_;
-  std::unordered_map<CUdeviceptr, NativeMemory> native_;
+  NativeBooks native_;
 };
 
 }  // namespace vhbm::interpose

@@ -58,17 +58,7 @@ void Session::context_ended(CUcontext context, CUcontext heir) noexcept {
     if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
       captures.context_destroyed(context, *runtime);
       runtime->context_destroyed(context, heir);
-      std::lock_guard lock(mutex_);
-      for (auto next = native_.begin(); next != native_.end();) {
-        const auto memory = next++;
-        if (memory->second.context != context) continue;
-        if (heir != nullptr) {
-          memory->second.context = heir;
-          continue;
-        }
-        runtime->native_freed(memory->second.device, memory->second.size);
-        native_.erase(memory);
-      }
+      native_.context_destroyed(context, heir, *runtime);
     }
     {
       std::lock_guard lock(mutex_);

@@ -2,6 +2,7 @@
 // for an allocation is only refused when both limits are reached.
 #include "runtime/allocator.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -235,6 +236,15 @@ void Allocator::count_regions() {
   device_.stats.set(Stat::regions, device_.regions.count());
   device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
   device_.stats.set(Stat::idle_bytes, device_.idle.mapped_bytes().value);
+  pool_use_.used = device_.regions.live_bytes(RegionKind::stream_ordered);
+  pool_use_.reserved = pool_use_.used + device_.idle.mapped_bytes();
+  pool_use_.used_high = std::max(pool_use_.used_high, pool_use_.used);
+  pool_use_.reserved_high = std::max(pool_use_.reserved_high, pool_use_.reserved);
+}
+
+void Allocator::reset_pool_marks(bool used, bool reserved) {
+  if (used) pool_use_.used_high = pool_use_.used;
+  if (reserved) pool_use_.reserved_high = pool_use_.reserved;
 }
 
 Status Allocator::free(DeviceAddress base) {
@@ -243,9 +253,9 @@ Status Allocator::free(DeviceAddress base) {
     // The pager starts nothing on it any more, so that what it has started is waited for below.
     std::lock_guard lock(device_.lock);
     region = device_.regions.withdraw(base);
+    count_regions();
   }
   if (region == nullptr) return {Errc::invalid_value, "not the base of a live region"};
-  count_regions();
   const Drain::State waited = device_.drain.wait();
   std::lock_guard lock(device_.lock);
   if (waited == Drain::State::quiet) {

@@ -29,6 +29,9 @@ class Allocator {
   // `before`, oldest first, as long as more than `keep` bytes of it are idle. The caller holds the
   // device's lock.
   void give_up_idle(IdleRegions::Clock::time_point before, Bytes keep = {});
+  // As Runtime says; the caller holds the device's lock.
+  [[nodiscard]] const PoolUse& pool_use() const { return pool_use_; }
+  void reset_pool_marks(bool used, bool reserved);
   // What the driver would not unmap. The caller holds the device's lock.
   void retry_refused();
 
@@ -84,6 +87,7 @@ class Allocator {
   [[nodiscard]] bool try_to_take_apart(Region& region);
 
   Device& device_;
+  PoolUse pool_use_;
 };
 
 }  // namespace vhbm

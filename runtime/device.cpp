@@ -28,6 +28,7 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
   // left.
   if (Status status = device->make_frames(); !status.ok()) return status;
   if (Status status = device->reserve_window(); !status.ok()) return status;
+  device->pool_watch.start(device->ordinal);
   device->share_stats();
   (void)device->prepare_copies();
   device->freeze_under_mps();

@@ -26,6 +26,7 @@
 #include "runtime/options.h"
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
+#include "runtime/pool_watch.h"
 #include "runtime/precopy.h"
 #include "runtime/process.h"
 #include "runtime/region_table.h"
@@ -106,7 +107,8 @@ struct Device {
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.
   std::vector<Frame*> quarantine;
-  IdleRegions idle;  // freed in the order of a stream
+  PoolWatch pool_watch;  // memory of the driver's own
+  IdleRegions idle;      // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
@@ -128,6 +130,7 @@ struct Device {
         copier(driver),
         kernels(driver),
         precopy(driver, stats),
+        pool_watch(driver),
         idle(driver),
         leftovers(driver) {}
   [[nodiscard]] Status identify();

@@ -9,6 +9,14 @@ namespace {
 
 // The driver packs small allocations into blocks of this size.
 constexpr Bytes native_block = mib(2);
+constexpr auto relaxed = std::memory_order_relaxed;
+
+// Never below nothing, should a free be reported that was not seen being made.
+void take_off(std::atomic<std::uint64_t>& sum, Bytes size) noexcept {
+  std::uint64_t held = sum.load(relaxed);
+  while (!sum.compare_exchange_weak(held, saturating_minus({held}, size).value, relaxed)) {
+  }
+}
 
 }  // namespace
 
@@ -231,7 +239,8 @@ void Frames::offer_refused() {
 }
 
 Bytes Frames::native() const noexcept {
-  return Bytes{native_.load(std::memory_order_relaxed)}.rounded_up_to(native_block);
+  // The driver packs small allocations into blocks; pools tell what they really hold.
+  return Bytes{native_.load(relaxed)}.rounded_up_to(native_block) + Bytes{pooled_.load(relaxed)};
 }
 
 bool Frames::over_limit() const noexcept {
@@ -245,12 +254,18 @@ void Frames::native_allocated(Bytes size) noexcept {
 }
 
 void Frames::native_freed(Bytes size) noexcept {
-  // Never below nothing, should a free be reported that was not seen being made.
-  std::uint64_t held = native_.load(std::memory_order_relaxed);
-  while (!native_.compare_exchange_weak(held, saturating_minus({held}, size).value,
-                                        std::memory_order_relaxed)) {
-  }
+  take_off(native_, size);
   publish();
+}
+
+void Frames::pools_hold(Bytes size) noexcept {
+  if (pooled_.exchange(size.value, relaxed) != size.value) publish();
+}
+
+void Frames::trim_host() {
+  while (host_ledger_.over_limit()) {
+    if (!yield_host()) break;
+  }
 }
 
 void Frames::trim() {
@@ -269,7 +284,7 @@ void Frames::trim() {
 
 void Frames::publish() noexcept {
   const Bytes hbm = frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native();
-  stats_.set(Stat::native_bytes, native_.load(std::memory_order_relaxed));
+  stats_.set(Stat::native_bytes, native_.load(relaxed) + pooled_.load(relaxed));
   stats_.set(Stat::hbm_bytes, hbm.value);
   stats_.raise(Stat::peak_hbm_bytes, hbm.value);
   stats_.set(Stat::host_bytes, frame_size_.value * host_.made.load(std::memory_order_relaxed));

@@ -83,6 +83,9 @@ class Frames {
   }
   // Gives an idle host frame back to the system. False when there is none beyond `keep`.
   bool shrink(std::size_t keep);
+  // The application came to page-lock what host frames hold: those that are idle, and those that
+  // keep copies, are given back until host_limit holds.
+  void trim_host();
   // Maps the frame at an address of its own, for good.
   [[nodiscard]] Status ensure_alias(Frame* frame);
 
@@ -97,6 +100,8 @@ class Frames {
 
   void native_allocated(Bytes size) noexcept;
   void native_freed(Bytes size) noexcept;
+  // What the driver's own pools hold now, which counts as native.
+  void pools_hold(Bytes size) noexcept;
   [[nodiscard]] Bytes native() const noexcept;
   // Native memory came to need what pooled HBM frames hold.
   [[nodiscard]] bool over_limit() const noexcept;
@@ -145,7 +150,7 @@ class Frames {
   std::vector<Frame*> unused_records_;
   std::vector<Frame*> refused_;  // by the driver, when they were released
   Pool hbm_, host_;
-  std::atomic<std::uint64_t> native_{0};
+  std::atomic<std::uint64_t> native_{0}, pooled_{0};
   Reclaim reclaim_;
   bool growing_ = false;
 };

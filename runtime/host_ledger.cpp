@@ -40,6 +40,26 @@ void HostLedger::give_back(Bytes size) {
   taken_ -= size;
 }
 
+void HostLedger::application_locked(Bytes size) {
+  std::lock_guard lock(mutex_);
+  application_ += size;
+}
+
+void HostLedger::application_unlocked(Bytes size) {
+  std::lock_guard lock(mutex_);
+  application_ = saturating_minus(application_, size);
+}
+
+Bytes HostLedger::application() const {
+  std::lock_guard lock(mutex_);
+  return application_;
+}
+
+bool HostLedger::over_limit() const {
+  std::lock_guard lock(mutex_);
+  return taken_ + application_ > limit_;
+}
+
 Bytes HostLedger::spare_without(const Member& member) const {
   Bytes spare;
   for (const Member* other : members_) {

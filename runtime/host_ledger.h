@@ -1,7 +1,8 @@
 // How much host memory this process page-locks, over all its devices, against host_limit. A device
 // that finds the limit reached gets what the others hold and do not need.
-// Invariant: what was taken stays within the limit. Locking: its own, which is taken after a
-// device's; another device's lock is tried, never waited for.
+// Invariant: what was taken stays within the limit, with what the application has locked before.
+// Locking: its own, which is taken after a device's; another device's lock is tried, never waited
+// for.
 #pragma once
 
 #include <atomic>
@@ -33,18 +34,24 @@ class HostLedger {
   // As take(), and nobody has to give anything up: for what is wanted ahead of need.
   [[nodiscard]] bool take_unused(Bytes size);
   void give_back(Bytes size);
+  // What the application page-locks itself takes its part of the limit, and is never refused.
+  void application_locked(Bytes size);
+  void application_unlocked(Bytes size);
+  [[nodiscard]] Bytes application() const;
+  // The application came to lock what was taken before.
+  [[nodiscard]] bool over_limit() const;
   // What a member may still take, with what others could give up.
   [[nodiscard]] Bytes left(const Member& member) const;
   // What others could give up, but did not just now.
   [[nodiscard]] Bytes spare_of_others(const Member& member) const;
 
  private:
-  [[nodiscard]] Bytes unused() const { return saturating_minus(limit_, taken_); }
+  [[nodiscard]] Bytes unused() const { return saturating_minus(limit_, taken_ + application_); }
   [[nodiscard]] Bytes spare_without(const Member& member) const;
 
   mutable std::recursive_mutex mutex_;  // who yields gives back meanwhile
   std::vector<Member*> members_;
-  Bytes limit_{UINT64_MAX}, taken_;
+  Bytes limit_{UINT64_MAX}, taken_, application_;
 };
 
 }  // namespace vhbm

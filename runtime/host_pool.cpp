@@ -44,6 +44,7 @@ void HostPool::round() {
     std::size_t wanted_now = 0;
     {
       std::lock_guard lock(device_.lock);
+      frames.trim_host();
       wanted_now = wanted();
       if (wanted_now != 0) needed_at_ = Clock::now();
       if (Clock::now() - needed_at_ > device_.options.host_idle) {

@@ -36,11 +36,25 @@ Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
 
 MemoryInfo PagedDevice::memory_info() const {
   const Frames::Limits& limits = device->frames->limits();
-  // Which are counted as regions already.
-  const Bytes gathered{device->stats.get(Stat::gathered_bytes)};
-  return memory_told(device->options, device->total, {limits.hbm, limits.host},
-                     device->regions.allocated_bytes() + device->memories->bytes() +
-                         saturating_minus(device->frames->native(), gathered));
+  device->frames->pools_hold(device->pool_watch.held());
+  const Bytes live =
+      device->regions.allocated_bytes() + device->memories->bytes() + device->frames->native();
+  MemoryInfo told = memory_told(device->options, device->total, {limits.hbm, limits.host}, live);
+  if (device->options.report == Report::virtual_memory) {
+    const Bytes locked = device->process.host.application();
+    told.free = saturating_minus(told.free, std::min(locked, limits.host));
+  }
+  return told;
+}
+
+PoolUse PagedDevice::pool_use() const {
+  std::lock_guard lock(device->lock);
+  return allocator.pool_use();
+}
+
+void PagedDevice::reset_pool_marks(bool used, bool reserved) {
+  std::lock_guard lock(device->lock);
+  allocator.reset_pool_marks(used, reserved);
 }
 
 void PagedDevice::native_allocated(Bytes size) {
@@ -51,6 +65,7 @@ void PagedDevice::native_allocated(Bytes size) {
 }
 
 void PagedDevice::trim_idle(Bytes keep) {
+  RelaxedCapture relaxed(device->driver);
   std::lock_guard lock(device->lock);
   const Bytes live = device->regions.live_bytes(RegionKind::stream_ordered);
   allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));

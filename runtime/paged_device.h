@@ -30,6 +30,8 @@ class PagedDevice {
   // Gives up freed regions until at most `keep` bytes of them, and of stream-ordered ones that
   // live, are mapped.
   void trim_idle(Bytes keep);
+  [[nodiscard]] PoolUse pool_use() const;
+  void reset_pool_marks(bool used, bool reserved);
   // `heir` gets its regions, if there is one.
   void context_destroyed(CUcontext context, CUcontext heir);
   // Hot. [address, address + length) begins in this device's part of the window.

@@ -17,6 +17,8 @@ constexpr int most_patience = 16;
 constexpr std::chrono::milliseconds between_taggings{250};
 // How long a freed region waits for an allocation that it fits.
 constexpr std::chrono::seconds idle_patience{1};
+// The driver's own pools are asked what they hold, which takes its lock.
+constexpr std::chrono::milliseconds between_pool_looks{20};
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
 // How long a flip waits for the application to wait for its work.
@@ -73,6 +75,10 @@ void Pager::round() {
   // Whoever gathers a region waits for the copies that are under way to be collected.
   const bool awaited = device_.gatherings.load(std::memory_order_relaxed) != 0;
   if (device_.broken() || (resting() && !awaited)) return;
+  if (Clock::now() >= next_pool_look_) {
+    device_.frames->pools_hold(device_.pool_watch.held());
+    next_pool_look_ = Clock::now() + between_pool_looks;
+  }
   std::lock_guard lock(device_.lock);
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;

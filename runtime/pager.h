@@ -72,7 +72,7 @@ class Pager {
   PolicyMemory memory_;
   Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
-  Clock::time_point next_flip_{};
+  Clock::time_point next_flip_{}, next_pool_look_{};
   bool copied_ahead_ = false;  // since the last flip
   bool promise_holds_ = true;  // weights_are_readonly, as far as it was checked
   std::atomic<std::uint64_t> quiet_points_{0};

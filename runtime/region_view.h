@@ -38,4 +38,10 @@ struct RegionView {
   bool synchronous = false;  // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, as the application set it
 };
 
+// What stream-ordered regions are in their pool's own terms.
+struct PoolUse {
+  Bytes used, used_high;          // allocated, and not freed yet
+  Bytes reserved, reserved_high;  // with what was freed and may be had again as it is
+};
+
 }  // namespace vhbm

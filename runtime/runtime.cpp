@@ -78,6 +78,13 @@ class Runtime::Impl {
     }
   }
 
+  void publish_application_host() const {
+    each([&](PagedDevice& one) {
+      if (!one.device->is_first) return;
+      one.device->stats.set(Stat::application_host_bytes, process.host.application().value);
+    });
+  }
+
   const Driver& driver;
   const Options options;
   const Decisions decisions;
@@ -212,6 +219,17 @@ void Runtime::trim_idle(CUdevice device, Bytes keep) {
   if (PagedDevice* const one = impl_->on(device); one != nullptr) one->trim_idle(keep);
 }
 
+PoolUse Runtime::pool_use(CUdevice device) const {
+  PagedDevice* const one = impl_->on(device);
+  return one == nullptr ? PoolUse{} : one->pool_use();
+}
+
+void Runtime::reset_pool_marks(CUdevice device, bool used, bool reserved) {
+  if (PagedDevice* const one = impl_->on(device); one != nullptr) {
+    one->reset_pool_marks(used, reserved);
+  }
+}
+
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {
   const PagedDevice* const device = owns(address) ? impl_->at(address.value) : nullptr;
   return device == nullptr ? std::nullopt : device->device->regions.find(address);
@@ -307,6 +325,26 @@ void Runtime::native_allocated(Bytes size) {
 void Runtime::native_freed(CUdevice device, Bytes size) {
   PagedDevice* const one = impl_->on(device);
   if (one != nullptr) one->device->frames->native_freed(size);
+}
+
+void Runtime::host_locked(Bytes size) {
+  impl_->process.host.application_locked(size);
+  impl_->publish_application_host();
+}
+
+void Runtime::host_unlocked(Bytes size) {
+  impl_->process.host.application_unlocked(size);
+  impl_->publish_application_host();
+}
+
+void Runtime::pool_created(CUdevice device, CUmemoryPool pool) {
+  if (PagedDevice* const one = impl_->on(device); one != nullptr) {
+    one->device->pool_watch.created(pool);
+  }
+}
+
+void Runtime::pool_destroyed(CUmemoryPool pool) {
+  impl_->each([&](PagedDevice& one) { one.device->pool_watch.destroyed(pool); });
 }
 
 void Runtime::passed_through() noexcept {

@@ -69,6 +69,11 @@ class Runtime {
   // ones that live, are mapped.
   void trim_idle(CUdevice device, Bytes keep);
 
+  // Of a device's stream-ordered regions. The high marks begin again from now on, each where it is
+  // asked for.
+  [[nodiscard]] PoolUse pool_use(CUdevice device) const;
+  void reset_pool_marks(CUdevice device, bool used, bool reserved);
+
   // The application's own reservations, allocations and mappings, device by device: those of a
   // device; those that a call about a range concerns, nullptr where it concerns none.
   [[nodiscard]] VirtualMemory* virtual_memory_on(CUdevice device) const noexcept;
@@ -110,6 +115,14 @@ class Runtime {
   // on a device, counts against hbm_limit.
   void native_allocated(Bytes size);
   void native_freed(CUdevice device, Bytes size);
+
+  // Page-locked host memory that the application has from the driver, or had it make of its own:
+  // what frames may hold of host_limit shrinks by it, though never below what they hold.
+  void host_locked(Bytes size);
+  void host_unlocked(Bytes size);
+  // A pool of the driver's on a device; `destroyed` before it is.
+  void pool_created(CUdevice device, CUmemoryPool pool);
+  void pool_destroyed(CUmemoryPool pool);
 
   // The driver gave out memory of the current device whose size it alone knows, and which only it
   // frees.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "interpose/cuda_result.h"
+#include "interpose/natively.h"
 #include "interpose/submit.h"
 
 namespace vhbm::interpose {
@@ -21,23 +22,6 @@ bool allocated(const HookScope& scope, Runtime* runtime, CUdeviceptr* out, Bytes
   if (region.ok()) *out = region->value;
   *result = to_cuda(region.status());
   return true;
-}
-
-// What the driver gives out counts against the limit, so room is made before it does.
-template <typename Call>
-CUresult natively(const HookScope& scope, Runtime* runtime, const CUdeviceptr* out, Bytes size,
-                  Call&& call) {
-  if (runtime != nullptr) runtime->native_allocated(size);
-  const CUresult result = call();
-  if (runtime == nullptr) return result;
-  if (result == CUDA_SUCCESS) {
-    CUcontext context = nullptr;
-    (void)scope.linkage().ask.cuCtxGetCurrent(&context);
-    Session::get().native_allocated(context, *out, size);
-  } else {
-    runtime->native_freed(runtime->current_device(), size);
-  }
-  return result;
 }
 
 // The distance of rows that the driver would choose, or 0 when it would refuse.
@@ -76,8 +60,9 @@ CUresult CUDAAPI cuMemAlloc_v2(CUdeviceptr* out, std::size_t size) {
   Runtime* const runtime = scope.start_here();
   CUresult result = CUDA_SUCCESS;
   if (allocated(scope, runtime, out, {size}, &result)) return result;
-  return natively(scope, runtime, out, {size},
-                  [&] { return scope.call(&Functions::cuMemAlloc_v2, out, size); });
+  return natively(
+      scope, runtime, NativeKind::device, {size},
+      [&] { return scope.call(&Functions::cuMemAlloc_v2, out, size); }, [&] { return *out; });
 }
 
 CUresult CUDAAPI cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::size_t width,
@@ -93,9 +78,12 @@ CUresult CUDAAPI cuMemAllocPitch_v2(CUdeviceptr* out, std::size_t* pitch, std::s
     if (result == CUDA_SUCCESS) *pitch = row;
     return result;
   }
-  return natively(scope, runtime, out, {size}, [&] {
-    return scope.call(&Functions::cuMemAllocPitch_v2, out, pitch, width, height, element_size);
-  });
+  return natively(
+      scope, runtime, NativeKind::device, {size},
+      [&] {
+        return scope.call(&Functions::cuMemAllocPitch_v2, out, pitch, width, height, element_size);
+      },
+      [&] { return *out; });
 }
 
 CUresult CUDAAPI cuMemFree_v2(CUdeviceptr address) {
@@ -103,7 +91,9 @@ CUresult CUDAAPI cuMemFree_v2(CUdeviceptr address) {
   CUresult result = CUDA_SUCCESS;
   if (freed(scope, address, &result)) return result;
   result = scope.call(&Functions::cuMemFree_v2, address);
-  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
+  if (result == CUDA_SUCCESS && scope.outermost()) {
+    Session::get().native_freed(NativeKind::device, address);
+  }
   return result;
 }
 

@@ -127,7 +127,9 @@ CUresult free(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
   Runtime* const runtime = scope.runtime();
   if (runtime == nullptr || !runtime->owns({address})) {
     const CUresult result = scope.call(function, address, stream);
-    if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
+    if (result == CUDA_SUCCESS && scope.outermost()) {
+      Session::get().native_freed(NativeKind::device, address);
+    }
     return result;
   }
   const CUstream plain = plain_handle(stream, null_means);
@@ -152,6 +154,23 @@ std::optional<CUdevice> owner_of_default_pool(const HookScope& scope, CUmemoryPo
     if (runtime->pages(device) && pool == default_pool_of(scope.linkage(), device)) return device;
   }
   return std::nullopt;
+}
+
+// Regions count as the pool's, so that a framework that reads them finds its own memory there. A
+// high mark is then the sum of two, which may lie above the sum's own.
+Bytes of_regions(const PoolUse& use, CUmemPool_attribute attribute) {
+  switch (attribute) {
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
+      return use.used;
+    case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
+      return use.used_high;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+      return use.reserved;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+      return use.reserved_high;
+    default:
+      return {};
+  }
 }
 
 }  // namespace
@@ -185,6 +204,49 @@ CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
 }
 CUresult CUDAAPI cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
   return free(&Functions::cuMemFreeAsync_ptsz, DefaultStream::per_thread, address, stream);
+}
+
+CUresult CUDAAPI cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* properties) {
+  const HookScope scope;
+  Runtime* const runtime = scope.start();
+  const CUresult result = scope.call(&Functions::cuMemPoolCreate, out, properties);
+  if (runtime != nullptr && result == CUDA_SUCCESS &&
+      properties->location.type == CU_MEM_LOCATION_TYPE_DEVICE) {
+    runtime->pool_created(properties->location.id, *out);
+  }
+  return result;
+}
+
+CUresult CUDAAPI cuMemPoolDestroy(CUmemoryPool pool) {
+  const HookScope scope;
+  // Before, since the driver may not be asked of it afterwards. The default pool stays.
+  if (scope.runtime() != nullptr && !owner_of_default_pool(scope, pool)) {
+    scope.runtime()->pool_destroyed(pool);
+  }
+  return scope.call(&Functions::cuMemPoolDestroy, pool);
+}
+
+CUresult CUDAAPI cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
+                                       void* out) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuMemPoolGetAttribute, pool, attribute, out);
+  if (result != CUDA_SUCCESS) return result;
+  const auto owner = owner_of_default_pool(scope, pool);
+  const Bytes more = owner ? of_regions(scope.runtime()->pool_use(*owner), attribute) : Bytes{};
+  if (more.value != 0) *static_cast<cuuint64_t*>(out) += more.value;
+  return result;
+}
+
+CUresult CUDAAPI cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attribute,
+                                       void* value) {
+  const HookScope scope;
+  const CUresult result = scope.call(&Functions::cuMemPoolSetAttribute, pool, attribute, value);
+  if (result != CUDA_SUCCESS) return result;
+  if (const auto owner = owner_of_default_pool(scope, pool)) {
+    scope.runtime()->reset_pool_marks(*owner, attribute == CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+                                      attribute == CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH);
+  }
+  return result;
 }
 
 CUresult CUDAAPI cuMemPoolTrimTo(CUmemoryPool pool, std::size_t keep) {

@@ -15,6 +15,7 @@
 
 #include "loaded_functions.h"
 #include "recording_driver.h"
+#include "runtime/stats_reader.h"
 
 namespace {
 
@@ -221,6 +222,66 @@ TEST(HotHooks, AreCountedWhereTheyDo) {
   std::free(memory);
   EXPECT_EQ(allocated.exchange(0), 1);
 #endif
+}
+
+// What the driver gives out itself is counted while it has it. The simulated GPU has no arrays and
+// no managed memory, so a driver that says yes to anything stands for one that does.
+class Native : public ::testing::Test {
+ protected:
+  static std::uint64_t bytes(vhbm::Stat stat = vhbm::Stat::native_bytes) {
+    for (const auto& one : vhbm::read_live_stats(std::getenv("VHBM_STATE_DIR"))) {
+      if (one.pid == getpid()) return one[stat];
+    }
+    return 0;
+  }
+  // What `make` adds and `drop` takes away again.
+  template <typename Make, typename Drop>
+  static std::uint64_t counted(Word handle, Make&& make, Drop&& drop) {
+    const std::uint64_t before = bytes();
+    let_recording_driver_succeed(handle);
+    EXPECT_EQ(make(), CUDA_SUCCESS);
+    const std::uint64_t with = bytes();
+    // A refusal changes nothing.
+    EXPECT_NE(drop(), CUDA_SUCCESS);
+    EXPECT_EQ(bytes(), with);
+    let_recording_driver_succeed();
+    EXPECT_EQ(drop(), CUDA_SUCCESS);
+    EXPECT_EQ(bytes(), before);
+    return with - before;
+  }
+};
+
+TEST_F(Native, ArraysCountTheirElements) {
+  CUarray array = nullptr;
+  CUmipmappedArray levels = nullptr;
+  const CUDA_ARRAY_DESCRIPTOR flat{512, 256, CU_AD_FORMAT_FLOAT, 2};
+  const CUDA_ARRAY3D_DESCRIPTOR solid{64, 32, 16, CU_AD_FORMAT_HALF, 4, 0};
+  const CUDA_ARRAY3D_DESCRIPTOR layers{
+      64, 64, 6, CU_AD_FORMAT_UNSIGNED_INT8, 1, CUDA_ARRAY3D_LAYERED};
+  const CUDA_ARRAY3D_DESCRIPTOR sparse{64, 64, 0, CU_AD_FORMAT_FLOAT, 1, CUDA_ARRAY3D_SPARSE};
+  const auto destroy = [&] { return cuArrayDestroy(array); };
+  EXPECT_EQ(counted(
+                0x1000, [&] { return cuArrayCreate_v2(&array, &flat); }, destroy),
+            512u * 256 * 4 * 2);
+  EXPECT_EQ(counted(
+                0x2000, [&] { return cuArray3DCreate_v2(&array, &solid); }, destroy),
+            64u * 32 * 16 * 2 * 4);
+  EXPECT_EQ(counted(
+                0x3000, [&] { return cuArray3DCreate_v2(&array, &sparse); }, destroy),
+            0u);
+  EXPECT_EQ(counted(
+                0x4000, [&] { return cuMipmappedArrayCreate(&levels, &layers, 3); },
+                [&] { return cuMipmappedArrayDestroy(levels); }),
+            6u * (64 * 64 + 32 * 32 + 16 * 16));
+}
+
+TEST_F(Native, ManagedMemoryCountsAndIsFreedAsAny) {
+  CUdeviceptr address = 0;
+  EXPECT_EQ(counted(
+                0x5000, [&] { return cuMemAllocManaged(&address, 3 << 20, CU_MEM_ATTACH_GLOBAL); },
+                [&] { return cuMemFree_v2(address); }),
+            3u << 20);
+  EXPECT_EQ(address, 0x5000u);
 }
 
 }  // namespace

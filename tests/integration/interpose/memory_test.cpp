@@ -1,4 +1,6 @@
 // What an application sees of its memory, and how allocation ends when there is none left.
+#include <cstdlib>
+
 #include "gpu_test.h"
 
 namespace {
@@ -185,6 +187,34 @@ TEST_F(GpuTest, TheMappingsBehindARegionAreNobodysToTouch) {
   EXPECT_TRUE(holds(region, size, 11));
   EXPECT_CUDA(cuMemFree(region));
   EXPECT_CUDA(cuMemFree(native));
+}
+
+TEST_F(GpuTest, CountsWhatTheProgramPageLocksItself) {
+  void *one = nullptr, *two = nullptr;
+  void* const own = std::aligned_alloc(4096, 2 * mebibyte);
+  const std::uint64_t before = stat("application_host_bytes");
+  const auto locked = [&] { return stat("application_host_bytes") - before; };
+  ASSERT_CUDA(cuMemAllocHost(&one, 3 * mebibyte));
+  ASSERT_CUDA(cuMemHostAlloc(&two, 5 * mebibyte, CU_MEMHOSTALLOC_DEVICEMAP));
+  ASSERT_CUDA(cuMemHostRegister(own, 2 * mebibyte, 0));
+  EXPECT_EQ(locked(), 10 * mebibyte);
+  EXPECT_NE(cuMemHostRegister(own, 2 * mebibyte, 0), CUDA_SUCCESS);  // already
+  EXPECT_EQ(locked(), 10 * mebibyte);
+  EXPECT_CUDA(cuMemFreeHost(one));
+  EXPECT_NE(cuMemFreeHost(one), CUDA_SUCCESS);
+  EXPECT_EQ(locked(), 7 * mebibyte);
+  EXPECT_CUDA(cuMemFreeHost(two));
+  EXPECT_CUDA(cuMemHostUnregister(own));
+  EXPECT_EQ(locked(), 0u);
+  std::free(own);
+  // What a context leaves behind goes with it.
+  CUcontext context = nullptr;
+  ASSERT_CUDA(cuCtxCreate(&context, nullptr, 0, device_));
+  ASSERT_CUDA(cuMemAllocHost(&one, 3 * mebibyte));
+  EXPECT_EQ(locked(), 3 * mebibyte);
+  EXPECT_CUDA(cuCtxDestroy(context));
+  EXPECT_EQ(locked(), 0u);
+  EXPECT_CUDA(cuCtxSetCurrent(context_));
 }
 
 TEST_F(GpuTest, WhatOnlyTheDriverAllocatesIsCounted) {

@@ -10,6 +10,7 @@
 #include "gpu_test.h"
 #include "queried_memory.h"
 #include "runtime/region_table.h"
+#include "simgpu/nvml.h"
 
 namespace {
 
@@ -114,7 +115,8 @@ std::vector<std::size_t> offsets_in(const Memory& memory) {
 
 class Queries : public GpuTest {
  protected:
-  Queries() : maker_{device_, stream_} {}
+  Queries() : maker_{device_, stream_} { EXPECT_EQ(nvmlInit_v2(), NVML_SUCCESS); }
+  ~Queries() override { EXPECT_EQ(nvmlShutdown(), NVML_SUCCESS); }
 
   // Its pages' places, from the table that `vhbm regions` shows.
   static std::uint64_t resident_bytes(const Memory& memory) {
@@ -132,8 +134,37 @@ class Queries : public GpuTest {
     }
     EXPECT_TRUE(condition());
   }
-  void expect_as_twins(const char* place) {
+  // What is told of the GPU goes by what was allocated, wherever it lies.
+  void expect_numbers(std::size_t allocated) {
+    std::size_t free = 0, total = 0;
+    EXPECT_CUDA(cuMemGetInfo(&free, &total));
+    const std::size_t live = allocated + stat("native_bytes");
+    const std::size_t expected_free = hbm_limit - std::min(live, hbm_limit);
+    EXPECT_EQ(free, expected_free);
+    EXPECT_EQ(total, hbm_limit);
+    EXPECT_CUDA(cuDeviceTotalMem(&total, device_));
+    EXPECT_EQ(total, hbm_limit);
+    nvmlDevice_t gpu = nullptr;
+    nvmlMemory_t first{};
+    nvmlMemory_v2_t second{};
+    second.version = nvmlMemory_v2;
+    unsigned processes = 1;
+    nvmlProcessInfo_v2_t process{};
+    EXPECT_EQ(nvmlDeviceGetHandleByIndex_v2(0, &gpu), NVML_SUCCESS);
+    EXPECT_EQ(nvmlDeviceGetMemoryInfo(gpu, &first), NVML_SUCCESS);
+    EXPECT_EQ(nvmlDeviceGetMemoryInfo_v2(gpu, &second), NVML_SUCCESS);
+    EXPECT_EQ(nvmlDeviceGetComputeRunningProcesses_v3(gpu, &processes, &process), NVML_SUCCESS);
+    EXPECT_EQ(first.free, expected_free);
+    EXPECT_EQ(first.total, hbm_limit);
+    EXPECT_EQ(second.free, expected_free);
+    EXPECT_EQ(second.total, hbm_limit);
+    EXPECT_EQ(process.usedGpuMemory, live);
+  }
+  void expect_as_twins(const char* place, std::size_t besides = 0) {
     SCOPED_TRACE(place);
+    std::size_t allocated = besides;
+    for (const Memory& region : regions_) allocated += region.size;
+    expect_numbers(allocated);
     for (std::size_t i = 0; i < regions_.size(); ++i) {
       SCOPED_TRACE(paged_kinds()[i]->name);
       for (const std::size_t offset : offsets_in(regions_[i])) {
@@ -200,14 +231,15 @@ TEST_F(Queries, ArePromisedAsTheyAre) {
 }
 
 TEST_F(Queries, TellTheSameOfARegionWhereverItIs) {
-  const std::size_t size = 6 * mebibyte;
+  // Twins in the default pool count against the limit as well.
+  const std::size_t size = 4 * mebibyte;
   make_twins(size);
   CUdeviceptr filler = 0;
   ASSERT_CUDA(cuMemAlloc(&filler, hbm_limit));
   const std::uint64_t of_filler = stat("host_mapped_bytes");
   make_regions(size);
   ASSERT_GE(stat("host_mapped_bytes") - of_filler, regions_.size() * size);
-  expect_as_twins("born in host memory");
+  expect_as_twins("born in host memory", hbm_limit);
 
   ASSERT_CUDA(cuMemFree(filler));
   use_until(regions_, [] { return stat("host_mapped_bytes") == 0; });
@@ -221,7 +253,7 @@ TEST_F(Queries, TellTheSameOfARegionWhereverItIs) {
     }
     return true;
   });
-  expect_as_twins("evicted");
+  expect_as_twins("evicted", pusher.size);
 
   ASSERT_CUDA(cuMemFree(pusher.base));
   use_until(regions_, [] { return stat("host_mapped_bytes") == 0; });

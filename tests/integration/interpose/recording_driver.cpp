@@ -12,6 +12,8 @@ namespace {
 
 RecordedCall last;
 const char* given = nullptr;
+bool succeeds = false;
+Word gives_next = 0;
 
 // Twelve words are more than any driver function has: beyond its own are the caller's, unused.
 using Arguments = std::array<Word, 12>;
@@ -48,6 +50,11 @@ CUresult record(const char* function, int line, const Arguments& arguments) {
     return CUDA_SUCCESS;
   }
   last = {function, arguments};
+  if (succeeds) {
+    succeeds = false;
+    if (gives_next != 0) *reinterpret_cast<Word*>(arguments[0]) = gives_next;
+    return CUDA_SUCCESS;
+  }
   return static_cast<CUresult>(recorded_error(line));
 }
 
@@ -57,6 +64,11 @@ RecordedCall take_recorded_call() {
   const RecordedCall taken = last;
   last = {};
   return taken;
+}
+
+void let_recording_driver_succeed(Word gives) {
+  succeeds = true;
+  gives_next = gives;
 }
 
 void let_recording_driver_give(const char* symbol) {

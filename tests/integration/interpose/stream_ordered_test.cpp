@@ -1,5 +1,6 @@
 // cuMemAllocAsync and its kin, as frameworks use them: a pool of the device's that never runs dry.
 #include <array>
+#include <thread>
 
 #include "gpu_test.h"
 
@@ -99,6 +100,68 @@ TEST_F(StreamOrdered, WhatIsSmallOrOfThePrivatePoolStaysTheDrivers) {
 
 // cuda.h, cuMemFreeAsync: "CUDA_ERROR_INVALID_CONTEXT (default stream specified with no current
 // context)"; of another stream the driver decides.
+TEST_F(StreamOrdered, TheDefaultPoolTellsOfItsRegions) {
+  const auto get = [&](CUmemPool_attribute attribute) {
+    cuuint64_t value = 0;
+    EXPECT_CUDA(cuMemPoolGetAttribute(default_pool_, attribute, &value));
+    return value;
+  };
+  cuuint64_t zero = 0;
+  ASSERT_CUDA(cuMemPoolSetAttribute(default_pool_, CU_MEMPOOL_ATTR_USED_MEM_HIGH, &zero));
+  ASSERT_CUDA(cuMemPoolSetAttribute(default_pool_, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, &zero));
+  const CUdeviceptr one = take(size, stream_), two = take(size, stream_);
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_USED_MEM_CURRENT), 2 * size);
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT), 2 * size);
+  EXPECT_CUDA(cuMemFreeAsync(one, stream_));
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_USED_MEM_CURRENT), size);
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_USED_MEM_HIGH), 2 * size);
+  EXPECT_CUDA(cuMemFreeAsync(two, stream_));
+  EXPECT_CUDA(cuStreamSynchronize(stream_));
+  EXPECT_CUDA(cuMemPoolTrimTo(default_pool_, 0));
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT), 0u);
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH), 2 * size);
+  ASSERT_CUDA(cuMemPoolSetAttribute(default_pool_, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, &zero));
+  EXPECT_EQ(get(CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH), 0u);
+}
+
+TEST_F(StreamOrdered, WhatAPoolHoldsCountsAgainstTheLimit) {
+  CUmemPoolProps properties{};
+  properties.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  properties.location.id = device_;
+  CUmemoryPool own = nullptr;
+  CUdeviceptr address = 0;
+  std::size_t free_before = 0, free_after = 0, total = 0;
+  ASSERT_CUDA(cuMemPoolCreate(&own, &properties));
+  cuuint64_t everything = UINT64_MAX;
+  ASSERT_CUDA(cuMemPoolSetAttribute(own, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &everything));
+  ASSERT_CUDA(cuMemGetInfo(&free_before, &total));
+  ASSERT_CUDA(cuMemAllocFromPoolAsync(&address, 8 * mebibyte, own, stream_));
+  ASSERT_CUDA(cuMemGetInfo(&free_after, &total));
+  EXPECT_EQ(free_before - free_after, 8 * mebibyte);
+  EXPECT_EQ(stat("native_bytes"), 8 * mebibyte);
+  // Regions make room for it.
+  CUdeviceptr region = 0;
+  ASSERT_CUDA(cuMemAlloc(&region, hbm_limit));
+  EXPECT_GE(stat("host_mapped_bytes"), 8 * mebibyte);
+  // The pager gives back what it had pooled before.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (stat("hbm_bytes") > hbm_limit && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_LE(stat("hbm_bytes"), hbm_limit);
+  EXPECT_CUDA(cuMemFree(region));
+  // What was freed is still the pool's, until it is told otherwise.
+  EXPECT_CUDA(cuMemFreeAsync(address, stream_));
+  EXPECT_CUDA(cuStreamSynchronize(stream_));
+  ASSERT_CUDA(cuMemGetInfo(&free_after, &total));
+  EXPECT_EQ(free_before - free_after, 8 * mebibyte);
+  EXPECT_CUDA(cuMemPoolTrimTo(own, 0));
+  ASSERT_CUDA(cuMemGetInfo(&free_after, &total));
+  EXPECT_EQ(free_after, free_before);
+  EXPECT_CUDA(cuMemPoolDestroy(own));
+}
+
 TEST_F(StreamOrdered, WithoutAContextARegionIsAnsweredForAsNativeMemory) {
   const std::array<CUdeviceptr, 2> memory = {take(size, stream_), take(mebibyte, stream_)};
   std::array<CUresult, 2> results{};

@@ -37,6 +37,26 @@ TEST_F(Allocation, IsRefusedOnlyWhenBothLimitsAreReached) {
   EXPECT_TRUE(runtime_->allocate(mib(2)).ok());
 }
 
+TEST_F(Allocation, SharesTheHostLimitWithWhatTheProgramPageLocks) {
+  start(16, 32);
+  const DeviceAddress used = allocate(mib(28));  // 14 of it in host memory
+  fill(used, mib(28), 5);
+  runtime_->host_locked(mib(12));
+  EXPECT_EQ(runtime_->allocate(mib(10)).status().code(), Errc::out_of_memory);
+  const auto fits = runtime_->allocate(mib(8));
+  ASSERT_TRUE(fits.ok());
+  // More than the limit leaves takes nothing away, and gives nothing out.
+  runtime_->host_locked(mib(100));
+  EXPECT_EQ(stat_bytes(Stat::application_host_bytes), mib(112));
+  EXPECT_EQ(runtime_->allocate(mib(2)).status().code(), Errc::out_of_memory);
+  EXPECT_TRUE(holds(used, mib(28), 5));
+  // Idle frames go back to the system.
+  ASSERT_TRUE(runtime_->free(*fits).ok());
+  EXPECT_TRUE(eventually([&] { return stat_bytes(Stat::host_bytes) <= mib(14); }));
+  runtime_->host_unlocked(mib(112));
+  EXPECT_TRUE(runtime_->allocate(mib(20)).ok());
+}
+
 TEST_F(Allocation, BelowTheThresholdIsLeftToTheDriver) {
   start(16, 16);
   EXPECT_EQ(runtime_->allocate(kib(64)).status().code(), Errc::too_small);

@@ -77,13 +77,13 @@ TEST_F(GatheringRegions, IsTheApplicationsMemoryOnceInWhatItIsTold) {
   start(24, 8);
   const DeviceAddress region = allocate(mib(10));
   fill(region, mib(10), 1);
-  const Bytes before = runtime_->memory_info().free;
+  const Bytes before = runtime_->memory_info(device_).free;
   ASSERT_TRUE(runtime_->gather(region).ok());
-  EXPECT_EQ(runtime_->memory_info().free, before);
+  EXPECT_EQ(runtime_->memory_info(device_).free, before);
   ASSERT_TRUE(runtime_->gather(region).ok()) << "twice is harmless";
   EXPECT_EQ(stat_bytes(Stat::native_bytes), mib(10));
   ASSERT_TRUE(runtime_->free(region).ok());
-  EXPECT_EQ(runtime_->memory_info().free, before + mib(10));
+  EXPECT_EQ(runtime_->memory_info(device_).free, before + mib(10));
   EXPECT_EQ(stat_bytes(Stat::native_bytes), Bytes{0});
   EXPECT_EQ(stat_bytes(Stat::gathered_bytes), Bytes{0});
   EXPECT_EQ(stat_bytes(Stat::resident_bytes), Bytes{0});
