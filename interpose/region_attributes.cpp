@@ -69,7 +69,7 @@ CUresult region_attribute(const RegionView& region, CUdeviceptr address,
       return give<unsigned>(
           out, region.memory ? region.memory->access : CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
     case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-      return give<void*>(out, nullptr);
+      return give(out, region.pool);
     case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
       return give(out, identity(region));
     default:

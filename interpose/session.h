@@ -36,6 +36,11 @@ class Session {
   Runtime* start_here(const Linkage& linkage) noexcept;
   // Whether this device's memory is the driver's for good.
   [[nodiscard]] bool never_pages(CUdevice device) noexcept;
+  // Other devices were given access to a device's default pool, as they have none to regions.
+  void let_peers_use_default_pool() noexcept { peers_use_default_pool_.store(true); }
+  [[nodiscard]] bool peers_use_default_pool() const noexcept {
+    return peers_use_default_pool_.load();
+  }
   // It could not start, or never will in this process: every answer is the driver's. Nothing is
   // recorded any more; in a forked child the mutex may be held by a thread that is gone.
   [[nodiscard]] static bool stands_aside() noexcept {
@@ -91,6 +96,7 @@ class Session {
   std::mutex mutex_;
   std::unique_ptr<Runtime> runtime_;
   std::set<CUdevice> not_paged_;
+  std::atomic<bool> peers_use_default_pool_{false};
   std::set<CUcontext> contexts_;
   std::map<CUdevice, Primary> primaries_;
   Peers peers_;

@@ -42,24 +42,35 @@ auto Allocator::patiently(Attempt&& attempt) {
 }
 
 Result<DeviceAddress> Allocator::allocate(Bytes size) {
-  if (size.value == 0) return Status(Errc::invalid_value, "an allocation of no bytes");
-  if (size < device_.options.min_region_size.resolve(device_.total, mib(2))) {
-    return Status(Errc::too_small, "below min_region_size");
-  }
-  if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
   CUcontext context = nullptr;
   // A region that belongs to no context would outlive its own.
   if (const CUresult result = device_.driver.cuCtxGetCurrent(&context); result != CUDA_SUCCESS) {
     return Status::driver(result, "cuCtxGetCurrent");
   }
+  return allocate({size, context, RegionKind::plain, nullptr, 0});
+}
+
+Result<DeviceAddress> Allocator::allocate_in_order(Bytes size, const StreamOrder& order,
+                                                   CUmemoryPool pool) {
+  return allocate({size, nullptr, RegionKind::stream_ordered, pool, order.id});
+}
+
+Result<DeviceAddress> Allocator::allocate(const Request& request) {
+  const Bytes size = request.size;
+  if (size.value == 0) return Status(Errc::invalid_value, "an allocation of no bytes");
+  if (size < device_.options.min_region_size.resolve(device_.total, mib(2))) {
+    return Status(Errc::too_small, "below min_region_size");
+  }
+  if (size > device_.space.size()) return Status(Errc::out_of_memory, "larger than the window");
   RelaxedCapture relaxed(device_.driver);
-  return patiently([&](bool* again) { return try_to_allocate(size, context, again); });
+  return patiently([&](bool* again) { return try_to_allocate(request, again); });
 }
 
 Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
   return patiently([&](bool* again) -> Result<std::vector<Frame*>> {
     std::lock_guard lock(device_.lock);
     std::vector<Frame*> frames;
+    spare_host(count);
     Status status = take_frames(count, frames);
     if (status.ok()) return frames;
     *again = status.code() == Errc::out_of_memory && more_soon();
@@ -68,11 +79,11 @@ Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
 }
 
 bool Allocator::more_soon() const {
-  return device_.frames->growing() || device_.precopy.in_flight() || !device_.quarantine.empty() ||
+  return device_.frames->growing() || !device_.settled() || device_.idle.pending() ||
          device_.frames->others_may_yield();
 }
 
-void Allocator::apply_rules(Region& region) {
+void Allocator::apply_rules(Region& region) const {
   for (const TagRule& rule : device_.options.tag_rules) {
     if (!rule.matches(region.view.size)) continue;
     if (rule.tag) region.tag = {*rule.tag, 100, "a [[tag]] rule of the configuration"};
@@ -81,22 +92,46 @@ void Allocator::apply_rules(Region& region) {
   }
 }
 
-Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, bool* again) {
+void Allocator::describe(Region& region, const Request& request, DeviceAddress base) const {
+  region.view = {region.view.id,  base,         request.size, device_.ordinal,
+                 request.context, request.kind, request.pool};
+  region.tag = {};
+  region.held = false;
+  apply_rules(region);
+}
+
+Region* Allocator::reuse(const Request& request, Bytes mapped) {
+  Region* const region = device_.idle.take(mapped, request.stream);
+  if (region == nullptr) return nullptr;
+  describe(*region, request, region->view.base);
+  device_.regions.renew(region);
+  device_.stats.add(Stat::reused_regions, 1);
+  return region;
+}
+
+Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* again) {
   auto region = std::make_unique<Region>();
   region->chunk_size = device_.frames->frame_size();
-  const Bytes mapped = size.rounded_up_to(region->chunk_size);
+  const Bytes mapped = request.size.rounded_up_to(region->chunk_size);
 
   std::lock_guard lock(device_.lock);
+  if (request.kind == RegionKind::stream_ordered) {
+    if (Region* const reused = reuse(request, mapped); reused != nullptr) {
+      publish(*reused);
+      return reused->view.base;
+    }
+  }
+  spare_host(mapped.value / region->chunk_size.value);
   const auto base = device_.space.carve(mapped, region->chunk_size);
   if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
-  region->view = {{}, *base, size, device_.ordinal, context};
-  apply_rules(*region);
+  describe(*region, request, *base);
   Status status = take_frames(mapped.value / region->chunk_size.value, region->frames);
   if (status.ok()) {
     status = map(*region);
     if (status.ok()) {
       region->copies.resize(region->frames.size());
       if (Region* added = device_.regions.add(region); added != nullptr) {
+        give_pages(*added);
         publish(*added);
         return *base;
       }
@@ -108,6 +143,11 @@ Result<DeviceAddress> Allocator::try_to_allocate(Bytes size, CUcontext context, 
   device_.space.give_back(*base, mapped);
   *again = status.code() == Errc::out_of_memory && more_soon();
   return status;
+}
+
+void Allocator::spare_host(std::size_t count) {
+  if (device_.frames->available_hbm_beyond_spare() >= count) return;
+  give_up_idle(IdleRegions::Clock::now());
 }
 
 Status Allocator::take_frames(std::size_t count, std::vector<Frame*>& frames) {
@@ -154,22 +194,43 @@ Status Allocator::map(Region& region) {
   return {Errc::out_of_memory, status.message()};
 }
 
-void Allocator::publish(Region& region) {
-  Bytes host_mapped;
+void Allocator::give_pages(const Region& region) {
   for (std::size_t i = 0; i < region.frames.size(); ++i) {
-    const Frame& frame = *region.frames[i];
     const ChunkId first = device_.page_of(region.address_of(i));
     for (std::uint32_t page = 0; page < device_.pages_per_chunk(); ++page) {
-      if (!device_.pages.give_to({first.value + page}, region.index, state_on(frame))) {
+      const PageState state = state_on(*region.frames[i]);
+      if (!device_.pages.give_to({first.value + page}, region.index, state)) {
         device_.freeze("a new region's page was not free");
       }
     }
-    if (frame.tier == Tier::host) host_mapped += region.chunk_size;
+  }
+}
+
+void Allocator::publish(Region& region) {
+  count_in(region);
+  device_.regions.publish(&region);
+  count_regions();
+}
+
+void Allocator::count_in(Region& region) {
+  Bytes host_mapped;
+  for (const Frame* frame : region.frames) {
+    if (frame != nullptr && frame->tier == Tier::host) host_mapped += region.chunk_size;
   }
   device_.stats.add(Stat::resident_bytes, region.mapped_size().value);
   device_.account(region, host_mapped);
-  device_.regions.publish(&region);
-  count_regions();
+}
+
+void Allocator::count_out(Region& region) {
+  // account() moves all of it to the resident side, from where it is taken off.
+  device_.account(region, {});
+  device_.stats.add(Stat::resident_bytes, Bytes{0}.value - region.mapped_size().value);
+}
+
+void Allocator::count_regions() {
+  device_.stats.set(Stat::regions, device_.regions.count());
+  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+  device_.stats.set(Stat::idle_bytes, device_.idle.mapped_bytes().value);
 }
 
 Status Allocator::free(DeviceAddress base) {
@@ -204,12 +265,71 @@ void Allocator::free_all(CUcontext context) {
     take_apart(*region);
     return true;
   });
+  device_.idle.context_destroyed(context);
   count_regions();
 }
 
-void Allocator::count_regions() {
-  device_.stats.set(Stat::regions, device_.regions.count());
-  device_.stats.set(Stat::region_bytes, device_.regions.live_bytes().value);
+Status Allocator::free_in_order(DeviceAddress base, const StreamOrder& order, Gate& gate) {
+  CUevent event = nullptr;
+  bool shared = false;
+  {
+    std::lock_guard lock(device_.lock);
+    const Region* const region = device_.regions.region_at(base);
+    if (region == nullptr || region->view.base != base) {
+      return {Errc::invalid_value, "not the base of a live region"};
+    }
+    shared = region->whole != 0;
+    if (!shared) event = device_.idle.spare_event(order.context);
+  }
+  // Others may hold on to what is behind it, so nobody is to have it again.
+  if (shared) return free(base);
+  const auto give_event_back = [&] {
+    std::lock_guard lock(device_.lock);
+    device_.idle.recycle(order.context, event);
+  };
+  {
+    RelaxedCapture relaxed(device_.driver);
+    ContextScope scope(device_.driver, order.context);
+    if (scope.result() != CUDA_SUCCESS) return Status::driver(scope.result(), "cuCtxPushCurrent");
+    if (event == nullptr &&
+        device_.driver.cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) != CUDA_SUCCESS) {
+      return free(base);  // waits, which is later than asked, and never earlier
+    }
+    const auto pass = gate.pass();
+    if (const CUresult recorded = device_.driver.cuEventRecord(event, order.stream);
+        recorded != CUDA_SUCCESS) {
+      give_event_back();
+      return Status::driver(recorded, "cuEventRecord");
+    }
+  }
+  std::unique_lock lock(device_.lock);
+  Region* const region = device_.regions.withdraw(base);
+  if (region == nullptr) {  // another thread was faster
+    lock.unlock();
+    give_event_back();
+    return {Errc::invalid_value, "not the base of a live region"};
+  }
+  lay_aside(*region);
+  device_.idle.add(region, order, event);
+  count_regions();
+  return {};
+}
+
+void Allocator::lay_aside(Region& region) {
+  drop_copies(region);
+  count_out(region);
+}
+
+void Allocator::give_up_idle(IdleRegions::Clock::time_point before, Bytes keep) {
+  // Work of the pager's own may still read a region that no work of the application reaches.
+  if (!device_.settled()) return;
+  while (device_.idle.mapped_bytes() > keep) {
+    Region* const region = device_.idle.take_idle_since(before);
+    if (region == nullptr) break;
+    count_in(*region);
+    take_apart(*region);
+  }
+  count_regions();
 }
 
 void Allocator::empty_graveyard() {
@@ -226,6 +346,15 @@ void Allocator::retry_refused() {
   });
 }
 
+void Allocator::drop_copies(Region& region) {
+  device_.precopy.forget(region);
+  for (std::size_t i = 0; i < region.copies.size(); ++i) {
+    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
+      device_.frames->give_back(copy.frame);
+    }
+  }
+}
+
 void Allocator::take_apart(Region& region) {
   drop_copies(region);
   if (try_to_take_apart(region)) return;
@@ -237,25 +366,13 @@ void Allocator::take_apart(Region& region) {
   device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
 }
 
-void Allocator::drop_copies(Region& region) {
-  device_.precopy.forget(region);
-  for (std::size_t i = 0; i < region.copies.size(); ++i) {
-    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
-      device_.frames->give_back(copy.frame);
-    }
-  }
-}
-
 std::vector<Frame*> Allocator::retract(Region& region) {
   drop_copies(region);
-  const DeviceAddress base = region.view.base;
+  count_out(region);
   const Bytes size = region.mapped_size();
-  // account() moves all of it to the resident side, from where it is taken off.
-  device_.account(region, {});
-  device_.stats.add(Stat::resident_bytes, Bytes{0}.value - size.value);
   const std::size_t pages = size.value / base_page.value;
   for (std::uint32_t page = 0; page < pages; ++page) {
-    const ChunkId id{device_.page_of(base).value + page};
+    const ChunkId id{device_.page_of(region.view.base).value + page};
     if (!device_.pages.move(id, device_.pages.state(id), PageState::free)) {
       device_.freeze("a freed region's page was on the move");
     }

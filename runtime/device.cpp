@@ -49,7 +49,7 @@ Device::~Device() {
   frames.reset();
   // A region that is still alive keeps its mapping, and the window with it.
   if (regions.count() != 0 || !reservations.empty() || !graveyard.empty() || !refused.empty() ||
-      !leftovers.empty()) {
+      !leftovers.empty() || !idle.empty()) {
     process.window.keep();
   } else if (aliases_.size.value != 0) {
     driver.cuMemAddressFree(aliases_.begin.value, aliases_.size.value);
@@ -139,6 +139,17 @@ bool Device::make_room(std::chrono::nanoseconds patience) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return true;
+}
+
+void Device::give_back(std::vector<Frame*>& unused) noexcept {
+  for (Frame* frame : unused) {
+    if (!quarantine.empty() || !leftovers.empty()) {
+      quarantine.push_back(frame);
+    } else {
+      precopy.give_back(frame, *frames);
+    }
+  }
+  unused.clear();
 }
 
 void Device::account(Region& region, Bytes host_mapped) noexcept {

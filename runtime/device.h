@@ -18,6 +18,7 @@
 #include "runtime/driver.h"
 #include "runtime/frames.h"
 #include "runtime/histogram.h"
+#include "runtime/idle_regions.h"
 #include "runtime/leftovers.h"
 #include "runtime/mapper.h"
 #include "runtime/mappings.h"
@@ -73,6 +74,10 @@ struct Device {
   // Waits until hbm_limit holds with the native memory that was counted, since the pager makes room
   // for it. False when it does not in time, or nothing can move.
   [[nodiscard]] bool make_room(std::chrono::nanoseconds patience);
+  // Nothing of the pager's own is in flight that reads or writes regions.
+  [[nodiscard]] bool settled() const { return !precopy.in_flight() && quarantine.empty(); }
+  // Frames of nobody's, as soon as no copy of the pager's own can still read them.
+  void give_back(std::vector<Frame*>& unused) noexcept;
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 
@@ -102,6 +107,7 @@ struct Device {
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.
   std::vector<Frame*> quarantine;
+  IdleRegions idle;  // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
@@ -123,6 +129,7 @@ struct Device {
         copier(driver),
         kernels(driver),
         precopy(driver, stats),
+        idle(driver),
         leftovers(driver) {}
   [[nodiscard]] Status identify();
   [[nodiscard]] Status reserve_window();

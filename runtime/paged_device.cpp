@@ -39,7 +39,9 @@ MemoryInfo PagedDevice::memory_info() const {
   // Which are counted as regions already.
   const Bytes gathered{device->stats.get(Stat::gathered_bytes)};
   return memory_told(device->options, device->total, {limits.hbm, limits.host},
-                     device->regions.allocated_bytes() + device->memories->bytes() +
+                     device->regions.live_bytes(RegionKind::plain) +
+                         device->regions.live_bytes(RegionKind::stream_ordered) +
+                         device->memories->bytes() +
                          saturating_minus(device->frames->native(), gathered));
 }
 
@@ -48,6 +50,12 @@ void PagedDevice::native_allocated(Bytes size) {
   // What the pager cannot do in time, because the GPU never gets quiet, must not hold the
   // application up: the driver then decides.
   if (!device->make_room(native_patience)) device->frames->publish();
+}
+
+void PagedDevice::trim_idle(Bytes keep) {
+  std::lock_guard lock(device->lock);
+  const Bytes live = device->regions.live_bytes(RegionKind::stream_ordered);
+  allocator.give_up_idle(IdleRegions::Clock::now(), saturating_minus(keep, live));
 }
 
 void PagedDevice::context_destroyed(CUcontext context) {

@@ -26,6 +26,9 @@ class PagedDevice {
 
   [[nodiscard]] MemoryInfo memory_info() const;
   void native_allocated(Bytes size);
+  // Gives up freed regions until at most `keep` bytes of them, and of stream-ordered ones that
+  // live, are mapped.
+  void trim_idle(Bytes keep);
   void context_destroyed(CUcontext context);
   // Hot. [address, address + length) begins in this device's part of the window.
   void touched(DeviceAddress address, Bytes length, Access access) noexcept;

@@ -15,6 +15,8 @@ namespace {
 constexpr int most_patience = 16;
 // Evidence grows slowly.
 constexpr std::chrono::milliseconds between_taggings{250};
+// How long a freed region waits for an allocation that it fits.
+constexpr std::chrono::seconds idle_patience{1};
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
 // How long a flip waits for the application to wait for its work.
@@ -115,6 +117,9 @@ bool Pager::clean_up() {
     allocator_.retry_refused();
     next_offer_ = Clock::now() + after_failure;
   }
+  // Before live regions have to leave.
+  const bool needed = device_.frames->owed() != 0 || device_.frames->over_limit();
+  allocator_.give_up_idle(needed ? Clock::now() : Clock::now() - idle_patience);
   if (device_.graveyard.empty() || device_.drain.capturing()) return true;
   Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
   quiesce.reopen();

@@ -9,6 +9,14 @@
 
 namespace vhbm {
 
+// Which function gave the memory out: a program is told differently of each.
+enum class RegionKind {
+  plain,           // cuMemAlloc, cuMemAllocPitch
+  stream_ordered,  // cuMemAllocAsync: of no context, from the device's default pool
+  mapped,          // cuMemMap, of the application's own cuMemCreate: of no context
+};
+inline constexpr std::size_t region_kinds = 3;
+
 // Of a region that the application mapped itself.
 struct MemoryView {
   MemoryId id;
@@ -22,8 +30,10 @@ struct RegionView {
   DeviceAddress base;
   Bytes size;  // as the application asked for
   CUdevice device;
-  CUcontext context;  // nullptr when the application mapped it itself
-  std::optional<MemoryView> memory{};
+  CUcontext context;  // that it ends with; nullptr: with none
+  RegionKind kind = RegionKind::plain;
+  CUmemoryPool pool = nullptr;         // that it counts as allocated from
+  std::optional<MemoryView> memory{};  // of a mapped one
 };
 
 }  // namespace vhbm

@@ -38,13 +38,26 @@ Region* Regions::add(std::unique_ptr<Region>& region) {
     return nullptr;
   }
   region->index = index;
-  region->view.id = {next_id_++};
-  named(index, 0);
-  set_host_mapped(index, {});
-  heat_[index].filled_before_use = heat_[index].filled_in_use = 0;
-  heat_[index].zeroed = heat_[index].copied_into = 0;
+  begin_life(*region);
   by_index_[index] = std::move(region);
   return by_index_[index].get();
+}
+
+void Regions::begin_life(Region& region) {
+  Heat& heat = heat_[region.index];
+  region.view.id = {next_id_++};
+  named(region.index, 0);
+  set_host_mapped(region.index, {});
+  heat.filled_before_use = heat.filled_in_use = 0;
+  heat.zeroed = heat.copied_into = 0;
+}
+
+void Regions::renew(Region* region) {
+  std::unique_lock lock(mutex_);
+  region->written_when_quiet = 0;
+  region->rounds_alive = region->rounds_used = 0;
+  region->chunks_unchanged = region->chunks_changed = 0;
+  begin_life(*region);
 }
 
 RegionHistory Regions::history(const Region& region) const {
@@ -76,21 +89,22 @@ void Regions::quiet() noexcept {
   for (const auto& [base, region] : by_base_) region->written_when_quiet = written(region->index);
 }
 
+Bytes Regions::live_bytes() const {
+  Bytes sum;
+  for (const auto& bytes : live_bytes_) sum += {bytes.load(std::memory_order_relaxed)};
+  return sum;
+}
+
 void Regions::publish(Region* region) {
   std::unique_lock lock(mutex_);
   by_base_.emplace(region->view.base, region);
-  live_bytes_.fetch_add(region->view.size.value, std::memory_order_relaxed);
-  if (region->memory != nullptr) return;
-  allocated_bytes_.fetch_add(region->view.size.value, std::memory_order_relaxed);
+  live_bytes_[static_cast<std::size_t>(region->view.kind)] += region->view.size.value;
 }
 
 Region* Regions::withdraw_locked(std::map<DeviceAddress, Region*>::iterator found) {
   Region* region = found->second;
   by_base_.erase(found);
-  live_bytes_.fetch_sub(region->view.size.value, std::memory_order_relaxed);
-  if (region->memory == nullptr) {
-    allocated_bytes_.fetch_sub(region->view.size.value, std::memory_order_relaxed);
-  }
+  live_bytes_[static_cast<std::size_t>(region->view.kind)] -= region->view.size.value;
   return region;
 }
 

@@ -4,6 +4,7 @@
 // the pager's lock; heat is atomic.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -72,8 +73,10 @@ class Regions {
   //   nullptr  there are as many regions as there can be; `region` is left as it was
   [[nodiscard]] Region* add(std::unique_ptr<Region>& region);
   void publish(Region* region);
-  // The region of cuMemAlloc's at exactly `base`, which from now on is not found any more; nullptr
-  // when there is none.
+  // A withdrawn one becomes another allocation in the same place, not to be found yet.
+  void renew(Region* region);
+  // The region at exactly `base`, which from now on is not found any more; nullptr when there is
+  // none, or the application mapped it itself.
   [[nodiscard]] Region* withdraw(DeviceAddress base);
   // As above, of any region that can be found.
   void withdraw(const Region& region);
@@ -86,11 +89,10 @@ class Regions {
   [[nodiscard]] std::optional<RegionView> find(DeviceAddress inside) const;
   // Those that can be found; they stay alive as long as the pager's lock is held.
   [[nodiscard]] std::vector<Region*> live() const;
-  [[nodiscard]] Bytes live_bytes() const { return {live_bytes_.load(std::memory_order_relaxed)}; }
-  // Of these, what the application did not map itself.
-  [[nodiscard]] Bytes allocated_bytes() const {
-    return {allocated_bytes_.load(std::memory_order_relaxed)};
+  [[nodiscard]] Bytes live_bytes(RegionKind kind) const {
+    return {live_bytes_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed)};
   }
+  [[nodiscard]] Bytes live_bytes() const;
   [[nodiscard]] std::size_t count() const;
   // What may be done by its own device in a region that the application mapped itself.
   void set_access(Region& region, AccessList access);
@@ -138,6 +140,7 @@ class Regions {
     std::atomic<Epoch> last_use;
   };
 
+  void begin_life(Region& region);
   [[nodiscard]] Region* lookup(DeviceAddress inside) const;
   Region* withdraw_locked(std::map<DeviceAddress, Region*>::iterator found);
 
@@ -146,7 +149,7 @@ class Regions {
   std::vector<std::uint32_t> free_indices_;
   std::map<DeviceAddress, Region*> by_base_;
   std::uint64_t next_id_ = 1;
-  std::atomic<std::uint64_t> live_bytes_{0}, allocated_bytes_{0};
+  std::array<std::atomic<std::uint64_t>, region_kinds> live_bytes_{};
   Heat* heat_ = nullptr;
 };
 

@@ -63,6 +63,7 @@ Runtime::~Runtime() {
     return;
   }
   impl_->each([](PagedDevice& one) {
+    one.allocator.give_up_idle(IdleRegions::Clock::now());
     one.allocator.retry_refused();
     delete &one;
   });
@@ -144,6 +145,31 @@ MemoryInfo Runtime::memory_info(CUdevice device) const {
 
 CUdevice Runtime::current_device() const noexcept {
   return impl_->current();
+}
+
+Result<DeviceAddress> Runtime::allocate_in_order(CUdevice device, Bytes size,
+                                                 const StreamOrder& order, CUmemoryPool pool) {
+  PagedDevice* const one = impl_->on(device);
+  if (one == nullptr) return Status(Errc::frozen, "this device's memory is not paged");
+  try {
+    return one->allocator.allocate_in_order(size, order, pool);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory for the region's own records");
+  }
+}
+
+Status Runtime::free_in_order(DeviceAddress base, const StreamOrder& order) {
+  PagedDevice* const device = owns(base) ? impl_->at(base.value) : nullptr;
+  if (device == nullptr) return {Errc::invalid_value, "not the base of a live region"};
+  try {
+    return device->allocator.free_in_order(base, order, *gate_);
+  } catch (const std::bad_alloc&) {
+    return Status(Errc::out_of_memory, "no memory to note the free in");
+  }
+}
+
+void Runtime::trim_idle(CUdevice device, Bytes keep) {
+  if (PagedDevice* const one = impl_->on(device); one != nullptr) one->trim_idle(keep);
 }
 
 std::optional<RegionView> Runtime::find(DeviceAddress address) const {

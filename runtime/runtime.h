@@ -17,6 +17,7 @@
 #include "runtime/regions.h"
 #include "runtime/residency.h"
 #include "runtime/status.h"
+#include "runtime/stream_order.h"
 #include "runtime/units.h"
 #include "runtime/window.h"
 
@@ -51,6 +52,21 @@ class Runtime {
   //   Errc::invalid_value  not the base of a live region
   [[nodiscard]] Status free(DeviceAddress base);
 
+  // The same on a device that is paged, in the order of a stream: later work of the stream may use
+  // it, and what it freed may be had again. `pool` is what the application takes it to be from. It
+  // belongs to no context.
+  [[nodiscard]] Result<DeviceAddress> allocate_in_order(CUdevice device, Bytes size,
+                                                        const StreamOrder& order,
+                                                        CUmemoryPool pool);
+  // Frees a region, however it was allocated, where the stream gets to; waits for nothing. For a
+  // second its memory may be had again as it is; an allocation that finds no other takes it at
+  // once.
+  //   Errc::invalid_value  not the base of a live region
+  //   Errc::driver_error   the stream takes no event; the region stays as it is
+  [[nodiscard]] Status free_in_order(DeviceAddress base, const StreamOrder& order);
+  // Gives up a device's freed regions until at most `keep` bytes of them, and of stream-ordered
+  // ones that live, are mapped.
+  void trim_idle(CUdevice device, Bytes keep);
   // The application's own reservations, allocations and mappings, device by device: those of a
   // device; those that a call about a range concerns, nullptr where it concerns none.
   [[nodiscard]] VirtualMemory* virtual_memory_on(CUdevice device) const noexcept;

@@ -62,18 +62,6 @@ bool freed(const HookScope& scope, CUdeviceptr address, CUresult* result) {
   return true;
 }
 
-CUresult free_async(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
-                    CUdeviceptr address, CUstream stream) {
-  const HookScope scope;
-  CUresult result = CUDA_SUCCESS;
-  // Waits for all work where the driver would wait for this stream's: later than asked, never
-  // earlier.
-  if (freed(scope, address, &result)) return result;
-  result = scope.call(function, address, stream);
-  if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
-  return result;
-}
-
 }  // namespace
 }  // namespace vhbm::interpose
 
@@ -116,14 +104,6 @@ CUresult CUDAAPI cuMemFree_v2(CUdeviceptr address) {
   result = scope.call(&Functions::cuMemFree_v2, address);
   if (result == CUDA_SUCCESS && scope.outermost()) Session::get().native_freed(address);
   return result;
-}
-
-CUresult CUDAAPI cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
-  return free_async(&Functions::cuMemFreeAsync, address, stream);
-}
-
-CUresult CUDAAPI cuMemFreeAsync_ptsz(CUdeviceptr address, CUstream stream) {
-  return free_async(&Functions::cuMemFreeAsync_ptsz, address, stream);
 }
 
 }  // extern "C"

@@ -39,24 +39,6 @@ CUresult CUDAAPI cuMemAllocManaged(CUdeviceptr* out, std::size_t size, unsigned 
   return counted(&Functions::cuMemAllocManaged, out, size, flags);
 }
 
-CUresult CUDAAPI cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream stream) {
-  return counted(&Functions::cuMemAllocAsync, out, size, stream);
-}
-
-CUresult CUDAAPI cuMemAllocAsync_ptsz(CUdeviceptr* out, std::size_t size, CUstream stream) {
-  return counted(&Functions::cuMemAllocAsync_ptsz, out, size, stream);
-}
-
-CUresult CUDAAPI cuMemAllocFromPoolAsync(CUdeviceptr* out, std::size_t size, CUmemoryPool pool,
-                                         CUstream stream) {
-  return counted(&Functions::cuMemAllocFromPoolAsync, out, size, pool, stream);
-}
-
-CUresult CUDAAPI cuMemAllocFromPoolAsync_ptsz(CUdeviceptr* out, std::size_t size, CUmemoryPool pool,
-                                              CUstream stream) {
-  return counted(&Functions::cuMemAllocFromPoolAsync_ptsz, out, size, pool, stream);
-}
-
 CUresult CUDAAPI cuGraphAddMemAllocNode(CUgraphNode* out, CUgraph graph,
                                         const CUgraphNode* dependencies, std::size_t count,
                                         CUDA_MEM_ALLOC_NODE_PARAMS* parameters) {

@@ -126,6 +126,14 @@ void allocate_and_free(benchmark::State& state, std::size_t size) {
   });
 }
 
+void allocate_and_free_in_order(benchmark::State& state, std::size_t size) {
+  time_calls(state, [size] {
+    CUdeviceptr address = 0;
+    const CUresult result = cuMemAllocAsync(&address, size, program().stream);
+    return result == CUDA_SUCCESS ? cuMemFreeAsync(address, program().stream) : result;
+  });
+}
+
 void copy_to_device(benchmark::State& state) {
   time_calls(state, [] {
     return cuMemcpyHtoDAsync(program().buffers[0], program().host, 4096, program().stream);
@@ -146,6 +154,9 @@ void register_all() {
   benchmark::RegisterBenchmark("cuMemAlloc + cuMemFree, 4 KiB", allocate_and_free, 4096)
       ->UseRealTime();
   benchmark::RegisterBenchmark("cuMemAlloc + cuMemFree, 64 MiB", allocate_and_free, 64 * mebibyte)
+      ->UseRealTime();
+  benchmark::RegisterBenchmark("cuMemAllocAsync + cuMemFreeAsync, 64 MiB",
+                               allocate_and_free_in_order, 64 * mebibyte)
       ->UseRealTime();
 }
 

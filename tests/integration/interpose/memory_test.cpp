@@ -161,4 +161,45 @@ TEST_F(GpuTest, AllocatesRowsThatCopiesUnderstand) {
   EXPECT_CUDA(cuMemFree(rows));
 }
 
+TEST_F(GpuTest, TheMappingsBehindARegionAreNobodysToTouch) {
+  const std::size_t size = 8 * mebibyte;
+  CUdeviceptr region = 0, native = 0;
+  ASSERT_CUDA(cuMemAlloc(&region, size));
+  ASSERT_CUDA(cuMemAlloc(&native, mebibyte));
+  fill(region, size, 11);
+  CUmemGenericAllocationHandle handle = 0;
+  unsigned long long access = 0;
+  const CUmemLocation location{CU_MEM_LOCATION_TYPE_DEVICE, device_};
+  const CUmemAccessDesc none{location, CU_MEM_ACCESS_FLAGS_PROT_NONE};
+  for (const CUdeviceptr memory : {region, native}) {
+    SCOPED_TRACE(memory == native ? "native" : "region");
+    EXPECT_EQ(cuMemRetainAllocationHandle(&handle, reinterpret_cast<void*>(memory)),
+              CUDA_ERROR_INVALID_VALUE);
+    EXPECT_EQ(cuMemSetAccess(memory, 2 * mebibyte, &none, 1), CUDA_ERROR_INVALID_VALUE);
+    EXPECT_EQ(cuMemUnmap(memory, 2 * mebibyte), CUDA_ERROR_INVALID_VALUE);
+    EXPECT_EQ(cuMemAddressFree(memory, 2 * mebibyte), CUDA_ERROR_INVALID_VALUE);
+  }
+  EXPECT_EQ(cuMemGetAccess(&access, &location, region), CUDA_ERROR_INVALID_VALUE);
+  // A range that only reaches into the window is refused as well.
+  EXPECT_EQ(cuMemUnmap(region - 4 * mebibyte, 1ull << 45), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_TRUE(holds(region, size, 11));
+  EXPECT_CUDA(cuMemFree(region));
+  EXPECT_CUDA(cuMemFree(native));
+}
+
+TEST_F(GpuTest, WhatOnlyTheDriverAllocatesIsCounted) {
+  const std::uint64_t before = stat("passed_through");
+  CUmemAllocationProp properties{};
+  properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location = {CU_MEM_LOCATION_TYPE_HOST_NUMA, 0};
+  CUmemGenericAllocationHandle handle = 0;
+  ASSERT_CUDA(cuMemCreate(&handle, 2 * mebibyte, &properties, 0));
+  EXPECT_EQ(stat("passed_through"), before + 1);
+  // A refusal gives out nothing.
+  CUmemGenericAllocationHandle other = 0;
+  EXPECT_NE(cuMemCreate(&other, 12345, &properties, 0), CUDA_SUCCESS);
+  EXPECT_EQ(stat("passed_through"), before + 1);
+  EXPECT_CUDA(cuMemRelease(handle));
+}
+
 }  // namespace

@@ -77,13 +77,13 @@ TEST_F(GatheringRegions, IsTheApplicationsMemoryOnceInWhatItIsTold) {
   start(32, 64);
   const DeviceAddress region = allocate(mib(10));
   fill(region, mib(10), 1);
-  const Bytes before = runtime_->memory_info().free;
+  const Bytes before = runtime_->memory_info(device_).free;
   ASSERT_TRUE(runtime_->gather(region).ok());
-  EXPECT_EQ(runtime_->memory_info().free, before);
+  EXPECT_EQ(runtime_->memory_info(device_).free, before);
   ASSERT_TRUE(runtime_->gather(region).ok()) << "twice is harmless";
   EXPECT_EQ(stat_bytes(Stat::native_bytes), mib(10));
   ASSERT_TRUE(runtime_->free(region).ok());
-  EXPECT_EQ(runtime_->memory_info().free, before + mib(10));
+  EXPECT_EQ(runtime_->memory_info(device_).free, before + mib(10));
   EXPECT_EQ(stat_bytes(Stat::native_bytes), Bytes{0});
   EXPECT_EQ(stat_bytes(Stat::gathered_bytes), Bytes{0});
   EXPECT_EQ(stat_bytes(Stat::resident_bytes), Bytes{0});
@@ -207,11 +207,11 @@ INSTANTIATE_TEST_SUITE_P(Each, FaultyGathering,
 TEST_F(GatheringRegions, GathersFramesThatAreMappedNowhere) {
   Options with_state = options(16, 64);
   with_state.state_dir = state_dir_;
-  auto device = Device::start(driver_, with_state);
+  Process process(driver_);
+  auto device = Device::start(driver_, with_state, process);
   ASSERT_TRUE(device.ok()) << device.status().message();
   Device& pool = **device;
-  Gate gate;
-  Gathering gathering(pool, gate);
+  Gathering gathering(pool, process.gate);
   std::vector<Frame*> frames;
   {
     std::lock_guard lock(pool.lock);

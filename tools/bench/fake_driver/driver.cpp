@@ -94,6 +94,10 @@ CUresult cuStreamDestroy_v2(CUstream) {
 CUresult cuStreamSynchronize(CUstream) {
   return CUDA_SUCCESS;
 }
+CUresult cuStreamGetId(CUstream stream, unsigned long long* out) {
+  *out = reinterpret_cast<std::uintptr_t>(stream);
+  return CUDA_SUCCESS;
+}
 CUresult cuStreamQuery(CUstream) {
   return CUDA_SUCCESS;
 }
@@ -120,6 +124,19 @@ CUresult cuMemAlloc_v2(CUdeviceptr* out, std::size_t) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemFree_v2(CUdeviceptr) {
+  return CUDA_SUCCESS;
+}
+CUresult cuDeviceGetDefaultMemPool(CUmemoryPool* out, CUdevice) {
+  *out = reinterpret_cast<CUmemoryPool>(1);
+  return CUDA_SUCCESS;
+}
+CUresult cuDeviceGetMemPool(CUmemoryPool* out, CUdevice device) {
+  return cuDeviceGetDefaultMemPool(out, device);
+}
+CUresult cuMemAllocAsync(CUdeviceptr* out, std::size_t size, CUstream) {
+  return cuMemAlloc_v2(out, size);
+}
+CUresult cuMemFreeAsync(CUdeviceptr, CUstream) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemAllocHost_v2(void** out, std::size_t size) {
