@@ -193,6 +193,7 @@ TEST_P(FaultyGathering, KeepsEveryByteAndLosesNoFrame) {
   EXPECT_EQ(stat(Stat::frozen), 0u);
   EXPECT_TRUE(eventually([&] { return stat(Stat::native_bytes) == 0; }));
   EXPECT_LE(stat_bytes(Stat::peak_hbm_bytes), mib(34));
+  EXPECT_TRUE(eventually([&] { return stat(Stat::refused_bytes) == 0; }));
   expect_nothing_lost(mib(98));
 }
 
