@@ -170,6 +170,29 @@ TEST_F(OwnMemory, OutlivesTheContextThatItWasMadeIn) {
   EXPECT_TRUE(memory_->unmap({address, mib(4)}).ok());
 }
 
+TEST_F(OwnMemory, KeepsTheAccessThatWasSetThroughEveryMove) {
+  begin(8, 64);
+  const DeviceAddress filler = reserve(mib(6)), address = reserve(mib(4));
+  const Handle filling = create(mib(6));
+  map(filler, mib(6), filling);
+  map(address, mib(4), create(mib(4)));
+  fill(address, mib(4), 6);
+  EXPECT_CUDA(cuStreamSynchronize(stream_));
+  ASSERT_EQ(stat_bytes(Stat::host_mapped_bytes), mib(4));
+  const CUmemAccessDesc read_only{{CU_MEM_LOCATION_TYPE_DEVICE, device_},
+                                  CU_MEM_ACCESS_FLAGS_PROT_READ};
+  ASSERT_TRUE(memory_->set_access({address, mib(4)}, {&read_only, 1}).ok());
+  ASSERT_TRUE(memory_->unmap({filler, mib(6)}).ok());
+  ASSERT_TRUE(memory_->release(filling).ok());
+  ASSERT_TRUE(use_until(address, [&] { return stat(Stat::host_mapped_bytes) == 0; }));
+  unsigned long long flags = 0;
+  EXPECT_TRUE(memory_->access(address, &read_only.location, &flags).ok());
+  EXPECT_EQ(flags, static_cast<unsigned long long>(CU_MEM_ACCESS_FLAGS_PROT_READ));
+  EXPECT_EQ(runtime_->find(address)->memory->access, CU_MEM_ACCESS_FLAGS_PROT_READ);
+  EXPECT_TRUE(holds(address, mib(4), 6));
+  EXPECT_TRUE(memory_->unmap({address, mib(4)}).ok());
+}
+
 TEST_F(OwnMemory, IsNotWhatCuMemFreeFrees) {
   begin(16, 64);
   const DeviceAddress address = reserve(mib(4));
