@@ -73,6 +73,7 @@ Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
   return patiently([&](bool* again) -> Result<std::vector<Frame*>> {
     std::lock_guard lock(device_.lock);
     std::vector<Frame*> frames;
+    spare_host(count);
     Status status = take_frames(count, frames);
     if (status.ok()) return frames;
     *again = status.code() == Errc::out_of_memory && more_soon();
@@ -120,14 +121,11 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
   std::lock_guard lock(device_.lock);
   if (request.kind == RegionKind::stream_ordered) {
     if (Region* const reused = reuse(request, mapped); reused != nullptr) {
-      show(*reused);
+      publish(*reused);
       return reused->view.base;
     }
   }
-  // Freed memory in HBM is better than any of the host's.
-  if (device_.frames->available_hbm_beyond_spare() < mapped.value / region->chunk_size.value) {
-    give_up_idle(IdleRegions::Clock::now());
-  }
+  spare_host(mapped.value / region->chunk_size.value);
   const auto base = device_.space.carve(mapped, region->chunk_size);
   if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
   describe(*region, request, *base);
@@ -137,6 +135,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
     if (status.ok()) {
       region->copies.resize(region->frames.size());
       if (Region* added = device_.regions.add(region); added != nullptr) {
+        give_pages(*added);
         publish(*added);
         return *base;
       }
@@ -148,6 +147,11 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
   device_.space.give_back(*base, mapped);
   *again = status.code() == Errc::out_of_memory && more_soon();
   return status;
+}
+
+void Allocator::spare_host(std::size_t count) {
+  if (device_.frames->available_hbm_beyond_spare() >= count) return;
+  give_up_idle(IdleRegions::Clock::now());
 }
 
 Status Allocator::take_frames(std::size_t count, std::vector<Frame*>& frames) {
@@ -207,11 +211,6 @@ void Allocator::give_pages(const Region& region) {
 }
 
 void Allocator::publish(Region& region) {
-  give_pages(region);
-  show(region);
-}
-
-void Allocator::show(Region& region) {
   count_in(region);
   device_.regions.publish(&region);
   count_regions();
@@ -285,14 +284,18 @@ void Allocator::free_all(CUcontext context) {
 
 Status Allocator::free_in_order(DeviceAddress base, const StreamOrder& order, Gate& gate) {
   CUevent event = nullptr;
+  bool shared = false;
   {
     std::lock_guard lock(device_.lock);
     const Region* const region = device_.regions.region_at(base);
     if (region == nullptr || region->view.base != base) {
       return {Errc::invalid_value, "not the base of a live region"};
     }
-    event = device_.idle.spare_event(order.context);
+    shared = region->whole != 0;
+    if (!shared) event = device_.idle.spare_event(order.context);
   }
+  // Others may hold on to what is behind it, so nobody is to have it again.
+  if (shared) return free(base);
   const auto give_event_back = [&] {
     std::lock_guard lock(device_.lock);
     device_.idle.recycle(order.context, event);
@@ -326,7 +329,6 @@ Status Allocator::free_in_order(DeviceAddress base, const StreamOrder& order, Ga
 }
 
 void Allocator::lay_aside(Region& region) {
-  device_.precopy.forget(region);
   drop_copies(region);
   count_out(region);
 }
@@ -368,23 +370,13 @@ void Allocator::take_apart(Region& region) {
   device_.stats.add(Stat::refused_bytes, region.mapped_size().value);
 }
 
-void Allocator::drop_copies(Region& region) {
-  device_.precopy.forget(region);
-  for (std::size_t i = 0; i < region.copies.size(); ++i) {
-    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
-      device_.frames->give_back(copy.frame);
-    }
-  }
-}
-
 std::vector<Frame*> Allocator::retract(Region& region) {
   drop_copies(region);
-  const DeviceAddress base = region.view.base;
-  const Bytes size = region.mapped_size();
   count_out(region);
+  const Bytes size = region.mapped_size();
   const std::size_t pages = size.value / base_page.value;
   for (std::uint32_t page = 0; page < pages; ++page) {
-    const ChunkId id{device_.page_of(base).value + page};
+    const ChunkId id{device_.page_of(region.view.base).value + page};
     if (!device_.pages.move(id, device_.pages.state(id), PageState::free)) {
       device_.freeze("a freed region's page was on the move");
     }

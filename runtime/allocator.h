@@ -41,8 +41,9 @@ class Allocator {
   // Below, the caller holds the device's lock.
   // Follows the user's rules about regions of its size.
   void apply_rules(Region& region) const;
-  // The region, which has an index, a mapping and frames, gets its pages and can be found from now
-  // on.
+  // The pages of a region that has an index, a mapping and frames are its own from now on, ...
+  void give_pages(const Region& region);
+  // ... and it can be found.
   void publish(Region& region);
   // The region was withdrawn and unmapped: it ceases to be, but for the frames behind it.
   [[nodiscard]] std::vector<Frame*> retract(Region& region);
@@ -67,11 +68,11 @@ class Allocator {
   [[nodiscard]] bool more_soon() const;
   void describe(Region& region, const Request& request, DeviceAddress base) const;
   [[nodiscard]] Region* reuse(const Request& request, Bytes mapped);
+  // Freed memory in HBM is better than any of the host's.
+  void spare_host(std::size_t count);
   // Phases of allocate(), each undone by the next one's failure.
   [[nodiscard]] Status take_frames(std::size_t count, std::vector<Frame*>& frames);
   [[nodiscard]] Status map(Region& region);
-  void give_pages(const Region& region);
-  void show(Region& region);
   // What the statistics say of where the region's bytes are.
   void count_in(Region& region);
   void count_out(Region& region);

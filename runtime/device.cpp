@@ -144,6 +144,17 @@ bool Device::make_room(std::chrono::nanoseconds patience) {
   return true;
 }
 
+void Device::give_back(std::vector<Frame*>& unused) noexcept {
+  for (Frame* frame : unused) {
+    if (!quarantine.empty() || !leftovers.empty()) {
+      quarantine.push_back(frame);
+    } else {
+      precopy.give_back(frame, *frames);
+    }
+  }
+  unused.clear();
+}
+
 void Device::account(Region& region, Bytes host_mapped) noexcept {
   const Bytes before = regions.host_mapped(region.index);
   regions.set_host_mapped(region.index, host_mapped);

@@ -72,11 +72,13 @@ struct Device {
   [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
   // Of host-mapped chunks: what was copied to HBM and did not come after all.
   void drop_arrivals() noexcept;
-  // Nothing of the pager's own is in flight that reads or writes regions.
-  [[nodiscard]] bool settled() const { return !precopy.in_flight() && quarantine.empty(); }
   // Waits until hbm_limit holds with the native memory that was counted, since the pager makes room
   // for it. False when it does not in time, or nothing can move.
   [[nodiscard]] bool make_room(std::chrono::nanoseconds patience);
+  // Nothing of the pager's own is in flight that reads or writes regions.
+  [[nodiscard]] bool settled() const { return !precopy.in_flight() && quarantine.empty(); }
+  // Frames of nobody's, as soon as no copy of the pager's own can still read them.
+  void give_back(std::vector<Frame*>& unused) noexcept;
   // Brings the statistics and the heat of a region in line with where its chunks are.
   void account(Region& region, Bytes host_mapped) noexcept;
 

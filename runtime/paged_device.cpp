@@ -37,8 +37,12 @@ Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
 MemoryInfo PagedDevice::memory_info() const {
   const Frames::Limits& limits = device->frames->limits();
   device->frames->pools_hold(device->pool_watch.held());
-  const Bytes live =
-      device->regions.allocated_bytes() + device->memories->bytes() + device->frames->native();
+  // Which are counted as regions already.
+  const Bytes gathered{device->stats.get(Stat::gathered_bytes)};
+  const Bytes live = device->regions.live_bytes(RegionKind::plain) +
+                     device->regions.live_bytes(RegionKind::stream_ordered) +
+                     device->memories->bytes() +
+                     saturating_minus(device->frames->native(), gathered);
   MemoryInfo told = memory_told(device->options, device->total, {limits.hbm, limits.host}, live);
   if (device->options.report == Report::virtual_memory) {
     const Bytes locked = device->process.host.application();

@@ -46,10 +46,10 @@ Status set_peers(Device& device, std::span<const CUdevice> peers) {
   RelaxedCapture relaxed(device.driver);
   std::lock_guard lock(device.lock);
   std::vector<Region*> regions = device.regions.live();
-  // Which may be had again as they are.
-  for (Region* region : device.idle.regions()) regions.push_back(region);
   // What the application mapped itself, it opens itself.
   std::erase_if(regions, [](const Region* region) { return region->access.has_value(); });
+  // Which may be had again as they are.
+  for (Region* region : device.idle.regions()) regions.push_back(region);
   const std::vector<CUdevice> before(device.mapper->peers().begin(), device.mapper->peers().end());
   const std::vector<CUdevice> opened = without(peers, before);
   for (std::size_t i = 0; i < opened.size(); ++i) {

@@ -13,7 +13,7 @@ namespace vhbm {
 enum class RegionKind {
   plain,           // cuMemAlloc, cuMemAllocPitch
   stream_ordered,  // cuMemAllocAsync: of no context, from the device's default pool
-  mapped,          // cuMemCreate, mapped by the application
+  mapped,          // cuMemMap, of the application's own cuMemCreate: of no context
 };
 inline constexpr std::size_t region_kinds = 3;
 

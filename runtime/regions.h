@@ -75,8 +75,8 @@ class Regions {
   void publish(Region* region);
   // A withdrawn one becomes another allocation in the same place, not to be found yet.
   void renew(Region* region);
-  // The region of cuMemAlloc's at exactly `base`, which from now on is not found any more; nullptr
-  // when there is none.
+  // The region at exactly `base`, which from now on is not found any more; nullptr when there is
+  // none, or the application mapped it itself.
   [[nodiscard]] Region* withdraw(DeviceAddress base);
   // As above, of any region that can be found.
   void withdraw(const Region& region);
@@ -97,10 +97,6 @@ class Regions {
     return {live_bytes_[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed)};
   }
   [[nodiscard]] Bytes live_bytes() const;
-  // Of these, what the application did not map itself.
-  [[nodiscard]] Bytes allocated_bytes() const {
-    return live_bytes(RegionKind::plain) + live_bytes(RegionKind::stream_ordered);
-  }
   [[nodiscard]] std::size_t count() const;
   // What may be done by its own device in a region that the application mapped itself.
   void set_access(Region& region, AccessList access);

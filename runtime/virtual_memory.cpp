@@ -46,7 +46,7 @@ AccessList with(AccessList list, std::span<const CUmemAccessDesc> set) {
 VirtualMemory::VirtualMemory(Device& device, Allocator& allocator, Gathering& gathering)
     : device_(device),
       allocator_(allocator),
-      gathering_(gathering),
+      fixing_(device, allocator, gathering),
       exports_(
           has_attribute(device, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED)),
       reaches_rdma_(
@@ -187,9 +187,10 @@ Status VirtualMemory::map_region(Memory& memory, AddressRange range) {
   region->chunk_size = granularity();
   region->memory = &memory;
   region->access.emplace();
-  region->view = {{}, range.base, range.size, device_.ordinal, nullptr, RegionKind::mapped};
-  region->view.memory = {memory.id, *reservation, memory.properties.requestedHandleTypes,
-                         CU_MEM_ACCESS_FLAGS_PROT_NONE};
+  const MemoryView view{memory.id, *reservation, memory.properties.requestedHandleTypes,
+                        CU_MEM_ACCESS_FLAGS_PROT_NONE};
+  region->view = {{},      range.base,         range.size, device_.ordinal,
+                  nullptr, RegionKind::mapped, nullptr,    view};
   allocator_.apply_rules(*region);
   std::vector<Handle> handles;
   for (const Frame* frame : memory.frames) handles.push_back(frame->handle);
@@ -208,6 +209,7 @@ Status VirtualMemory::map_region(Memory& memory, AddressRange range) {
   }
   memory.frames.clear();
   memory.region = added;
+  allocator_.give_pages(*added);
   allocator_.publish(*added);
   return {};
 }
@@ -327,33 +329,8 @@ Result<VirtualMemory::Handle> VirtualMemory::make_real(Handle handle) {
     if (memory == nullptr) return not_held();
     if (memory->fixed) return memory->real;
   }
-  Status status = memory->region != nullptr ? gather_mapped(*memory) : gather_unmapped(*memory);
-  if (!status.ok()) return status;
+  if (Status status = fixing_.fix(*memory); !status.ok()) return status;
   return memory->real;
-}
-
-Status VirtualMemory::gather_mapped(Memory& memory) {
-  Region& region = *memory.region;
-  Status status = gathering_.gather(region.view.base, memory.properties);
-  if (!status.ok()) return status;
-  std::lock_guard lock(device_.lock);
-  device_.memories->fix(memory, region.whole);
-  device_.regions.withdraw(region);
-  (void)allocator_.retract(region);
-  memory.region = nullptr;
-  memory.mappings = 1;
-  count_fixed(memory.size.value);
-  return {};
-}
-
-Status VirtualMemory::gather_unmapped(Memory& memory) {
-  const auto made = gathering_.gather(memory.frames, memory.properties);
-  if (!made.ok()) return made.status();
-  std::lock_guard lock(device_.lock);
-  device_.memories->fix(memory, *made);
-  give_back(memory.frames);
-  count_fixed(memory.size.value);
-  return {};
 }
 
 Status VirtualMemory::fix(AddressRange range) {
@@ -369,7 +346,7 @@ Status VirtualMemory::fix(AddressRange range) {
     next = mapping->range.base + mapping->range.size;
     if (mapping->region() == nullptr) continue;
     Memory& memory = *mapping->memory;
-    if (Status status = gather_mapped(memory); !status.ok()) return status;
+    if (Status status = fixing_.fix(memory); !status.ok()) return status;
     if (memory.handles == 0) {
       // The mapping keeps it.
       if (device_.driver.cuMemRelease(memory.real) == CUDA_SUCCESS) memory.real = 0;
@@ -378,30 +355,14 @@ Status VirtualMemory::fix(AddressRange range) {
   return {};
 }
 
-void VirtualMemory::count_fixed(std::uint64_t added) {
-  device_.stats.add(Stat::fixed_bytes, added);
-}
-
 void VirtualMemory::end_if_unused(Memory& memory) {
   if (!memory.unused()) return;
-  give_back(memory.frames);
   if (memory.fixed) {
-    device_.frames->native_freed(memory.size);
-    count_fixed(Bytes{0}.value - memory.size.value);
+    fixing_.forget(memory);
+  } else {
+    device_.give_back(memory.frames);
   }
   device_.memories->erase(memory);
-}
-
-void VirtualMemory::give_back(std::vector<Frame*>& frames) {
-  for (Frame* frame : frames) {
-    // Copies that were given up, or are on their way, may still read it.
-    if (!device_.quarantine.empty() || !device_.leftovers.empty()) {
-      device_.quarantine.push_back(frame);
-    } else {
-      device_.precopy.give_back(frame, *device_.frames);
-    }
-  }
-  frames.clear();
 }
 
 }  // namespace vhbm

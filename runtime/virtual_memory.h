@@ -15,7 +15,7 @@
 
 #include "runtime/allocator.h"
 #include "runtime/device.h"
-#include "runtime/gathering.h"
+#include "runtime/fixing.h"
 #include "runtime/status.h"
 
 namespace vhbm {
@@ -74,8 +74,6 @@ class VirtualMemory {
  private:
   // As real(). The caller holds `calls_`.
   [[nodiscard]] Result<Handle> make_real(Handle handle);
-  [[nodiscard]] Status gather_mapped(Memory& memory);
-  [[nodiscard]] Status gather_unmapped(Memory& memory);
   [[nodiscard]] bool in_window(DeviceAddress address) const;
   [[nodiscard]] bool reaches_window(AddressRange range) const;
   // The caller of all of these holds the device's lock as well.
@@ -83,17 +81,15 @@ class VirtualMemory {
   [[nodiscard]] Status map_region(Memory& memory, AddressRange range);
   [[nodiscard]] Status map_real(AddressRange range, Bytes offset, Handle handle, Memory* memory,
                                 unsigned long long flags);
-  void count_fixed(std::uint64_t added);
   // What a call about the range concerns; nothing when it cuts a mapping of the window's.
   [[nodiscard]] std::optional<std::vector<Mapping>> mappings_of(AddressRange range) const;
   void forget_mapping(const Mapping& mapping);
   // Of memory that neither a handle nor a mapping refers to.
   void end_if_unused(Memory& memory);
-  void give_back(std::vector<Frame*>& frames);
 
   Device& device_;
   Allocator& allocator_;
-  Gathering& gathering_;
+  Fixing fixing_;
   const bool exports_, reaches_rdma_;
   // One call after the other, also while one of them fixes memory.
   std::mutex calls_;

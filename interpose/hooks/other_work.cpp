@@ -34,10 +34,6 @@ VHBM_SUBMITS(cuMemDiscardAndPrefetchBatchAsync, _ptsz,
              stream)
 #endif
 
-VHBM_SUBMITS(cuMemMapArrayAsync, _ptsz,
-             (CUarrayMapInfo * mappings, unsigned count, CUstream stream),
-             (mappings, count, stream), stream)
-
 VHBM_SUBMITS(cuGraphicsMapResources, _ptsz,
              (unsigned count, CUgraphicsResource* resources, CUstream stream),
              (count, resources, stream), stream)

@@ -6,19 +6,24 @@
 
 #include <algorithm>
 #include <new>
+#include <vector>
 
 #include "interpose/cuda_result.h"
-#include "interpose/hook_scope.h"
+#include "interpose/submit.h"
 
 namespace vhbm::interpose {
 namespace {
 
 // Of the device that memory is to be located on; nullptr where the driver is to be asked.
-VirtualMemory* located(const HookScope& scope, const CUmemLocation& location) {
-  if (location.type != CU_MEM_LOCATION_TYPE_DEVICE) return nullptr;
+VirtualMemory* located(const HookScope& scope, const CUmemAllocationProp* properties) {
   (void)scope.start_here();
   const Runtime* const runtime = scope.runtime();
-  return runtime == nullptr ? nullptr : runtime->virtual_memory_on(location.id);
+  // Nothing is looked at before there is a runtime to look.
+  if (runtime == nullptr || properties == nullptr ||
+      properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE) {
+    return nullptr;
+  }
+  return runtime->virtual_memory_on(properties->location.id);
 }
 
 // Whether the handle is one of ours; `owner` is then who gave it out.
@@ -65,6 +70,34 @@ CUresult with_real(const HookScope& scope, CUmemGenericAllocationHandle handle, 
   return result == CUDA_SUCCESS ? call(real) : result;
 }
 
+CUresult map_arrays(CUresult (CUDAAPI* Functions::*function)(CUarrayMapInfo*, unsigned, CUstream),
+                    DefaultStream null_means, CUarrayMapInfo* mappings, unsigned count,
+                    CUstream stream) {
+  std::vector<CUarrayMapInfo> real;  // empty: as it was given
+  {
+    const HookScope scope;
+    const bool given = scope.runtime() != nullptr && mappings != nullptr;
+    const CUresult result = answer([&]() -> Status {
+      for (unsigned i = 0; given && i < count; ++i) {
+        VirtualMemory* owner = nullptr;
+        if (mappings[i].memHandleType != CU_MEM_HANDLE_TYPE_GENERIC ||
+            !is_ours(scope, mappings[i].memHandle.memHandle, &owner)) {
+          continue;
+        }
+        if (real.empty()) real.assign(mappings, mappings + count);
+        const auto handle = owner->real(mappings[i].memHandle.memHandle);
+        if (!handle.ok()) return handle.status();
+        real[i].memHandle.memHandle = *handle;
+      }
+      return {};
+    });
+    if (result != CUDA_SUCCESS) return result;
+  }
+  return submit(
+      function, [&](Runtime& runtime) { note_stream(runtime, stream, null_means); },
+      real.empty() ? mappings : real.data(), count, stream);
+}
+
 }  // namespace
 }  // namespace vhbm::interpose
 
@@ -107,7 +140,7 @@ CUresult CUDAAPI cuMemGetAllocationGranularity(std::size_t* out,
   const CUresult result =
       scope.call(&Functions::cuMemGetAllocationGranularity, out, properties, option);
   if (result != CUDA_SUCCESS) return result;
-  const VirtualMemory* const memory = located(scope, properties->location);
+  const VirtualMemory* const memory = located(scope, properties);
   if (memory != nullptr) *out = std::max<std::size_t>(*out, memory->granularity().value);
   return result;
 }
@@ -115,8 +148,7 @@ CUresult CUDAAPI cuMemGetAllocationGranularity(std::size_t* out,
 CUresult CUDAAPI cuMemCreate(CUmemGenericAllocationHandle* out, std::size_t size,
                              const CUmemAllocationProp* properties, unsigned long long flags) {
   const HookScope scope;
-  VirtualMemory* const memory =
-      properties == nullptr ? nullptr : located(scope, properties->location);
+  VirtualMemory* const memory = located(scope, properties);
   if (memory == nullptr || out == nullptr || flags != 0 || !memory->backs({size}, *properties)) {
     const CUresult result = scope.call(&Functions::cuMemCreate, out, size, properties, flags);
     Runtime* const runtime = scope.runtime();
@@ -231,6 +263,14 @@ CUresult CUDAAPI cuMemExportToShareableHandle(void* out, CUmemGenericAllocationH
                                               CUmemAllocationHandleType type,
                                               unsigned long long flags) {
   const HookScope scope;
+  VirtualMemory* owner = nullptr;
+  // What would be refused is not worth fixing memory for.
+  if (is_ours(scope, handle, &owner)) {
+    const auto properties = owner->properties(handle);
+    if (!properties.ok() || (properties->requestedHandleTypes & type) == 0 || out == nullptr) {
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+  }
   return with_real(scope, handle, [&](CUmemGenericAllocationHandle real) {
     return scope.call(&Functions::cuMemExportToShareableHandle, out, real, type, flags);
   });
@@ -244,6 +284,17 @@ CUresult CUDAAPI cuMulticastBindMem(CUmemGenericAllocationHandle multicast, std:
     return scope.call(&Functions::cuMulticastBindMem, multicast, offset, real, memory_offset, size,
                       flags);
   });
+}
+
+// Sparse arrays: the handles are replaced before the gate is passed, since fixing memory closes it.
+CUresult CUDAAPI cuMemMapArrayAsync(CUarrayMapInfo* mappings, unsigned count, CUstream stream) {
+  return map_arrays(&Functions::cuMemMapArrayAsync, DefaultStream::legacy, mappings, count, stream);
+}
+
+CUresult CUDAAPI cuMemMapArrayAsync_ptsz(CUarrayMapInfo* mappings, unsigned count,
+                                         CUstream stream) {
+  return map_arrays(&Functions::cuMemMapArrayAsync_ptsz, DefaultStream::per_thread, mappings, count,
+                    stream);
 }
 
 }  // extern "C"

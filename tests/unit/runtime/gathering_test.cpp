@@ -241,6 +241,7 @@ TEST_P(FaultyGathering, KeepsEveryByteAndLosesNoFrame) {
   EXPECT_EQ(stat(Stat::frozen), 0u);
   EXPECT_TRUE(eventually([&] { return stat(Stat::native_bytes) == 0; }));
   EXPECT_LE(stat_bytes(Stat::peak_hbm_bytes), mib(10));
+  EXPECT_TRUE(eventually([&] { return stat(Stat::refused_bytes) == 0; }));
   expect_nothing_lost(mib(26));
 }
 
@@ -256,11 +257,11 @@ INSTANTIATE_TEST_SUITE_P(Each, FaultyGathering,
 TEST_F(GatheringRegions, GathersFramesThatAreMappedNowhere) {
   Options with_state = options(16, 64);
   with_state.state_dir = state_dir_;
-  auto device = Device::start(driver_, with_state);
+  Process process(driver_);
+  auto device = Device::start(driver_, with_state, process);
   ASSERT_TRUE(device.ok()) << device.status().message();
   Device& pool = **device;
-  Gate gate;
-  Gathering gathering(pool, gate);
+  Gathering gathering(pool, process.gate);
   std::vector<Frame*> frames;
   {
     std::lock_guard lock(pool.lock);
