@@ -359,6 +359,15 @@ void Allocator::retry_refused() {
   });
 }
 
+void Allocator::drop_copies(Region& region) {
+  device_.precopy.forget(region);
+  for (std::size_t i = 0; i < region.copies.size(); ++i) {
+    if (const CleanCopy copy = device_.take_copy(region, i); copy.frame != nullptr) {
+      device_.frames->give_back(copy.frame);
+    }
+  }
+}
+
 void Allocator::take_apart(Region& region) {
   drop_copies(region);
   if (try_to_take_apart(region)) return;
