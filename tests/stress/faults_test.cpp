@@ -77,15 +77,15 @@ Driver driver_with_faults() {
   return table;
 }
 
-struct Memory {
+struct MemoryInUse {
   unsigned long long hbm, host;
-  bool operator==(const Memory&) const = default;
-  friend std::ostream& operator<<(std::ostream& out, const Memory& memory) {
+  bool operator==(const MemoryInUse&) const = default;
+  friend std::ostream& operator<<(std::ostream& out, const MemoryInUse& memory) {
     return out << memory.hbm << " bytes of HBM, " << memory.host << " of host memory";
   }
 };
 
-Memory memory_in_use() {
+MemoryInUse memory_in_use() {
   static const auto ask =
       reinterpret_cast<decltype(&simgpu_memory)>(dlsym(RTLD_DEFAULT, "simgpu_memory"));
   SimgpuMemory memory{};
@@ -202,7 +202,7 @@ bool FaultAt::one_run(int call, long nth) {
   const std::string what =
       std::string(call_names[static_cast<std::size_t>(call)]) + ", " + name_of(nth);
   SCOPED_TRACE(what);
-  const Memory before = memory_in_use();
+  const MemoryInUse before = memory_in_use();
   const Options limits = options(10, 64);
   if (nth == at_start) {
     planned().arm(call, 1);

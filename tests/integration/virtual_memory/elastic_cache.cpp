@@ -61,7 +61,7 @@ void elastic_cache(Program& program) {
     std::vector<CUmemGenericAllocationHandle> idle;
     std::size_t in_use = 0;
     program.holds(keys.at(0), page * each, 0);
-    for (int round = 0; round < 120; ++round) {
+    for (int round = 0; round < 100; ++round) {
       Cache& cache = *caches[program.random(2)];
       const std::size_t i = program.random(each);
       if (cache.in_use(i) && program.random(3) == 0) {
@@ -79,7 +79,7 @@ void elastic_cache(Program& program) {
         program.fill(cache.at(i), page);
         ++in_use;
       }
-      if (round % 40 == 39) program.digest(cache.at(0), page * each);
+      if (round % 50 == 49) program.digest(cache.at(0), page * each);
     }
     // In the middle of its life a page outlives its place.
     for (std::size_t i = 0; i < each; ++i) {

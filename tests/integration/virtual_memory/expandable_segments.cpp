@@ -65,8 +65,8 @@ void expandable_segments(Program& program) {
   large.map(0, large_pieces);
   program.fill(small.at(0), small_pieces * small.piece());
   program.fill(large.at(0), large_pieces * large.piece());
-  for (int round = 0; round < 4; ++round) {
-    for (int tensor = 0; tensor < 3; ++tensor) {
+  for (int round = 0; round < 3; ++round) {
+    for (int tensor = 0; tensor < 2; ++tensor) {
       const std::size_t first = program.random(small_pieces - 1);
       use(program, small, first, 1 + program.random(small_pieces - first));
       use(program, large, tensor % large_pieces, 1);

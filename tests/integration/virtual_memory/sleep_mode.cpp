@@ -49,7 +49,7 @@ void sleep_mode(Program& program) {
     program.fill(caches.back().address, caches.back().size);
   }
   for (int cycle = 0; cycle < 2; ++cycle) {
-    for (int step = 0; step < 3; ++step) {
+    for (int step = 0; step < 2; ++step) {
       for (const Allocation& one : weights) program.compute(one.address, one.size);
       for (const Allocation& one : caches) program.compute(one.address, one.size);
     }
