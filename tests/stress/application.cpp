@@ -52,6 +52,10 @@ void Application::act(Operation operation) {
       return allocate();
     case Operation::release:
       return release();
+    case Operation::remap:
+      return gpu_->remap(choose_buffer());
+    case Operation::share:
+      return gpu_->share(choose_buffer());
     case Operation::record:
       return record();
     case Operation::replay:
@@ -94,6 +98,7 @@ void Application::allocate() {
   auto buffer = std::make_unique<Buffer>();
   buffer->shadow.resize(bytes / sizeof(std::uint32_t));
   buffer->stream = static_cast<unsigned>(below(Gpu::streams));
+  if (!small) buffer->kind = below(2) == 0 ? MemoryKind::plain : static_cast<MemoryKind>(below(3));
   const auto is_taken = [&](unsigned slot) {
     return std::any_of(buffers_.begin(), buffers_.end(),
                        [&](const auto& other) { return other->slot == slot; });
@@ -250,7 +255,15 @@ void Application::renew_context() {
   check_everything();
   for (const Recording& recording : recordings_) destroy(recording);
   recordings_.clear();
-  gpu_->close();  // with all buffers still in it
+  // What belongs to no context does not go with it.
+  for (const auto& buffer : buffers_) {
+    if (buffer->kind == MemoryKind::plain) {
+      Gpu::forget(*buffer);
+    } else {
+      gpu_->free(*buffer);
+    }
+  }
+  gpu_->close();  // with the others still in it
   buffers_.clear();
   used_ = 0;
   gpu_ = std::make_unique<Gpu>(own_context_);

@@ -40,14 +40,30 @@ inline constexpr std::size_t operation_count = std::size(operation_rows);
 
 using Words = std::vector<std::uint32_t>;
 
+// Who gave memory out.
+enum class MemoryKind { plain, stream_ordered, mapped };
+
+// One physical allocation of the program's own.
+struct Piece {
+  CUmemGenericAllocationHandle handle;
+  std::size_t bytes;
+};
+
 // A region of the application, or a small allocation that the driver keeps.
 struct Buffer {
+  MemoryKind kind = MemoryKind::plain;
+  std::vector<Piece> pieces;  // of a mapped one
   CUdeviceptr address = 0;
   unsigned slot = 0;    // in the device's table of hidden addresses
   unsigned stream = 0;  // on which all its work is in order
   Words shadow;
 
   [[nodiscard]] std::size_t bytes() const { return shadow.size() * sizeof(std::uint32_t); }
+  [[nodiscard]] std::size_t mapped_bytes() const {
+    std::size_t sum = 0;
+    for (const Piece& piece : pieces) sum += piece.bytes;
+    return sum;
+  }
 };
 
 struct Edit {

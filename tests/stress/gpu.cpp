@@ -113,19 +113,6 @@ void Gpu::renew_streams() {
   staged_on_ = per_thread;
 }
 
-void Gpu::allocate(Buffer& buffer) {
-  STRESS_CHECK(cuMemAlloc(&buffer.address, buffer.bytes()));
-  STRESS_CHECK(cuMemcpyHtoD(table_ + buffer.slot * sizeof(CUdeviceptr), &buffer.address,
-                            sizeof buffer.address));
-  // From pageable memory the call returns before the bytes arrived, and only the null stream and
-  // blocking ones would be in order after it.
-  wait_for(legacy);
-}
-
-void Gpu::free(const Buffer& buffer) {
-  STRESS_CHECK(cuMemFree(buffer.address));
-}
-
 void Gpu::launch(CUfunction kernel, unsigned blocks, unsigned stream, void** parameters) {
   STRESS_CHECK(
       cuLaunchKernel(kernel, blocks, 1, 1, 64, 1, 1, 0, streams_[stream], parameters, nullptr));

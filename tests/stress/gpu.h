@@ -26,8 +26,15 @@ class Gpu {
   // Frees everything; where the context is its own, it is destroyed with its buffers in it.
   void close();
 
+  // Of the buffer's kind.
   void allocate(Buffer& buffer);
   void free(const Buffer& buffer);
+  // It goes with its context.
+  static void forget(const Buffer& buffer);
+  // Unmaps what the program mapped itself, and maps it again.
+  void remap(const Buffer& buffer);
+  // Makes a handle by which another process could open it.
+  void share(const Buffer& buffer);
 
   // Asynchronously, in order on the stream.
   void submit(const Edit& edit, unsigned stream);
@@ -56,6 +63,9 @@ class Gpu {
   void change(const Built& built, std::size_t node, const Edit& add);
 
  private:
+  void create(Buffer& buffer);
+  void map(const Buffer& buffer);
+  void unmap(const Buffer& buffer);
   void load_library();
   void make_streams();
   void destroy_streams();
