@@ -42,8 +42,9 @@ Runtime* Session::start(const Linkage& linkage) noexcept {
 
 Runtime* Session::start_here(const Linkage& linkage) noexcept {
   Runtime* const started = start(linkage);
-  CUdevice device = 0;
-  if (started == nullptr || linkage.ask.cuCtxGetDevice(&device) != CUDA_SUCCESS) return nullptr;
+  if (started == nullptr) return nullptr;
+  const CUdevice device = started->current_device();
+  if (device < 0) return nullptr;
   if (started->pages(device)) return started;
   std::lock_guard lock(mutex_);
   keep_exceptions_in([&] {

@@ -67,7 +67,11 @@ class Runtime::Impl {
   }
   [[nodiscard]] CUdevice current() const noexcept {
     CUdevice device = 0;
-    return driver.cuCtxGetDevice(&device) == CUDA_SUCCESS ? device : -1;
+    // A second time where the first one failed: memory would go past the pager.
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      if (driver.cuCtxGetDevice(&device) == CUDA_SUCCESS) return device;
+    }
+    return -1;
   }
   // The current context's, or nullptr.
   [[nodiscard]] PagedDevice* here() const noexcept { return on(current()); }
