@@ -23,6 +23,7 @@
 
 namespace vhbm {
 
+class Devices;
 class VirtualMemory;
 struct SharedHandle;
 
@@ -176,13 +177,11 @@ class Runtime {
   void stop() noexcept;
 
  private:
-  static constexpr std::size_t most_devices = 64;
-  class Impl;
   Runtime();
 
   Window window_;
   Gate* gate_ = nullptr;  // the implementation's
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Devices> devices_;
 };
 
 }  // namespace vhbm
