@@ -62,6 +62,27 @@ Memory of_own_pool(const Api& api, const Maker& maker, std::size_t size) {
   return memory;
 }
 
+// Its handle is released: what is mapped keeps it.
+Memory mapped(const Api& api, const Maker& maker, std::size_t size) {
+  Memory memory{0, size};
+  CUmemAllocationProp properties{};
+  properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+  properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  properties.location.id = maker.device;
+  CUmemGenericAllocationHandle handle = 0;
+  MADE(api.cuMemAddressReserve(&memory.base, size, 0, 0, 0));
+  MADE(api.cuMemCreate(&handle, size, &properties, 0));
+  MADE(api.cuMemMap(memory.base, size, 0, handle, 0));
+  MADE(api.cuMemRelease(handle));
+  const CUmemAccessDesc access{properties.location, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+  MADE(api.cuMemSetAccess(memory.base, size, &access, 1));
+  return memory;
+}
+void unmap(const Api& api, const Maker&, const Memory& memory) {
+  MADE(api.cuMemUnmap(memory.base, memory.size));
+  MADE(api.cuMemAddressFree(memory.base, memory.size));
+}
+
 Memory of_host(const Api& api, const Maker&, std::size_t size) {
   void* base = nullptr;
   MADE(api.cuMemAllocHost_v2(&base, size));
@@ -88,11 +109,12 @@ void unregister(const Api& api, const Maker&, const Memory& memory) {
 
 }  // namespace
 
-const std::array<Kind, 8> kinds = {{
+const std::array<Kind, 9> kinds = {{
     {"cuMemAlloc", true, mebibyte, &plain, &free_plain},
     {"cuMemAllocPitch", true, mebibyte, &rows, &free_plain},
     {"cuMemAllocAsync", true, mebibyte, &of_default_pool, &free_in_order},
     {"the default pool by name", true, mebibyte, &of_named_default_pool, &free_in_order},
+    {"cuMemCreate", true, 0, &mapped, &unmap},
     {"a pool of the program's", false, 4 * mebibyte, &of_own_pool, &free_in_order},
     {"cuMemAllocHost", false, 4 * mebibyte, &of_host, &free_host},
     {"cuMemHostAlloc", false, 4 * mebibyte, &of_mapped_host, &free_host},
@@ -104,6 +126,12 @@ std::vector<const Kind*> paged_kinds() {
   for (const Kind& kind : kinds) {
     if (kind.paged) paged.push_back(&kind);
   }
+  return paged;
+}
+
+std::vector<const Kind*> paged_kinds_of_any_size() {
+  std::vector<const Kind*> paged = paged_kinds();
+  std::erase_if(paged, [](const Kind* kind) { return kind->native_size == 0; });
   return paged;
 }
 

@@ -20,6 +20,13 @@
   X(cuMemFreeHost)               \
   X(cuMemHostRegister_v2)        \
   X(cuMemHostUnregister)         \
+  X(cuMemAddressReserve)         \
+  X(cuMemAddressFree)            \
+  X(cuMemCreate)                 \
+  X(cuMemRelease)                \
+  X(cuMemMap)                    \
+  X(cuMemUnmap)                  \
+  X(cuMemSetAccess)              \
   X(cuMemGetInfo_v2)             \
   X(cuMemGetAddressRange_v2)     \
   X(cuPointerGetAttribute)       \
@@ -47,12 +54,14 @@ struct Maker {
 struct Kind {
   const char* name;
   bool paged;               // large ones become regions
-  std::size_t native_size;  // one that stays the driver's
+  std::size_t native_size;  // one that stays the driver's; 0: there is none, nor any but of pages
   Memory (*make)(const Api&, const Maker&, std::size_t size);
   void (*drop)(const Api&, const Maker&, const Memory&);
 };
-extern const std::array<Kind, 8> kinds;
+extern const std::array<Kind, 9> kinds;
 std::vector<const Kind*> paged_kinds();
+// Of these, what can be of any size.
+std::vector<const Kind*> paged_kinds_of_any_size();
 
 // As queries.toml says.
 inline constexpr std::size_t held_size = 3 << 20;
