@@ -73,6 +73,7 @@ CUresult open_handle(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr*, CUip
   if (out == nullptr || flags != CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  if (const CUresult no = scope.refused(); no != CUDA_SUCCESS) return no;
   const auto opened = runtime->open_shared(shared);
   if (!opened.ok()) return refused(opened.status(), CUDA_ERROR_INVALID_VALUE);
   *out = opened->value;
@@ -95,6 +96,7 @@ CUresult CUDAAPI cuIpcGetMemHandle(CUipcMemHandle* out, CUdeviceptr address) {
   if (runtime == nullptr || out == nullptr || !runtime->owns({address})) {
     return scope.call(&Functions::cuIpcGetMemHandle, out, address);
   }
+  if (const CUresult no = scope.refused(); no != CUDA_SUCCESS) return no;
   const auto shared = runtime->share({address});
   if (!shared.ok()) return refused(shared.status(), CUDA_ERROR_INVALID_VALUE);
   *out = shared->written();
@@ -115,6 +117,7 @@ CUresult CUDAAPI cuIpcCloseMemHandle(CUdeviceptr address) {
   if (runtime == nullptr || !runtime->maps_shared({address})) {
     return scope.call(&Functions::cuIpcCloseMemHandle, address);
   }
+  if (const CUresult no = scope.refused(); no != CUDA_SUCCESS) return no;
   const Status status = runtime->close_shared({address});
   return status.code() == Errc::abandoned ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
                                           : refused(status, CUDA_ERROR_INVALID_VALUE);
@@ -144,6 +147,7 @@ CUresult CUDAAPI cuPointerSetAttribute(const void* value, CUpointer_attribute at
     return scope.call(&Functions::cuPointerSetAttribute, value, attribute, address);
   }
   if (attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS) return CUDA_ERROR_INVALID_VALUE;
+  if (const CUresult no = scope.refused(); no != CUDA_SUCCESS) return no;
   const bool synchronous = *static_cast<const unsigned*>(value) != 0;
   return refused(runtime->set_synchronous({address}, synchronous), CUDA_ERROR_NOT_SUPPORTED);
 }

@@ -72,6 +72,7 @@ std::vector<std::pair<const char*, CUresult>> every_kind(const Gpu& gpu) {
   properties.location = {CU_MEM_LOCATION_TYPE_DEVICE, 0};
   std::size_t size = 0, total = 0;
   std::uint32_t word = 0;
+  CUipcMemHandle ipc{};
   void* host = nullptr;
   void* found = nullptr;
   const auto nothing = [](void*) {};
@@ -79,6 +80,8 @@ std::vector<std::pair<const char*, CUresult>> every_kind(const Gpu& gpu) {
   ANSWER(cuMemGetInfo(&size, &total));
   ANSWER(cuDeviceTotalMem(&total, 0));
   ANSWER(cuMemGetAddressRange(&address, &size, region));
+  ANSWER(cuIpcGetMemHandle(&ipc, region));
+  ANSWER(cuIpcCloseMemHandle(region));
   ANSWER(cuMemAlloc(&address, piece));
   ANSWER(cuMemAlloc(&address, 4096));
   ANSWER(cuMemAllocPitch(&address, &size, 4096, 4096, 4));
