@@ -36,13 +36,6 @@ class PagedDevice {
   void context_destroyed(CUcontext context, CUcontext heir);
   // Hot. [address, address + length) begins in this device's part of the window.
   void touched(DeviceAddress address, Bytes length, Access access) noexcept;
-  // Hot. How much of the region there, if any, is not in HBM.
-  [[nodiscard]] Bytes named(std::uint64_t address, Epoch now) noexcept {
-    const std::uint32_t region = device->pages.region(device->page_of({address}));
-    if (region == PageTable::no_region) return {};
-    device->regions.named(region, now);
-    return device->regions.host_mapped(region);
-  }
 
   void stop() noexcept;
   // No thread of ours is left in it.

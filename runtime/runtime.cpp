@@ -225,23 +225,30 @@ void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexce
 }
 
 void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
-  PagedDevice* device = nullptr;
+  const SharedWindow& window = devices_->process.window;
+  std::uint32_t part = UINT32_MAX;
+  Device* device = nullptr;
   Epoch now = 0;
   Bytes in_place;
   const auto count = [&] {
-    if (in_place.value != 0) device->device->stats.add(Stat::named_in_place_bytes, in_place.value);
+    if (in_place.value != 0) device->stats.add(Stat::named_in_place_bytes, in_place.value);
     in_place = {};
   };
   for (const std::uint64_t address : addresses) {
     if (!window_.contains(address)) continue;
-    PagedDevice* const its = devices_->at(address);
-    if (its == nullptr) continue;
-    if (its != device) {
+    // Nearly always all of one device.
+    if (const std::uint32_t its = window.device_of(address); its != part) {
       count();
-      device = its;
-      now = device->device->now.load(std::memory_order_relaxed);
+      part = its;
+      PagedDevice* const one = devices_->on(static_cast<CUdevice>(its));
+      device = one == nullptr ? nullptr : one->device.get();
+      if (device != nullptr) now = device->now.load(std::memory_order_relaxed);
     }
-    in_place += device->named(address, now);
+    if (device == nullptr) continue;
+    const std::uint32_t region = device->pages.region(device->page_of({address}));
+    if (region == PageTable::no_region) continue;
+    device->regions.named(region, now);
+    in_place += device->regions.host_mapped(region);
   }
   count();
 }
