@@ -29,7 +29,7 @@ class HostPool {
   [[nodiscard]] bool room_for_more();
 
   Device& device_;
-  Clock::time_point needed_at_{}, looked_at_{}, refused_at_{};
+  Clock::time_point needed_at_ = Clock::now(), looked_at_{}, refused_at_{};
   bool room_ = true;
   Worker worker_;
 };
