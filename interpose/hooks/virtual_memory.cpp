@@ -50,7 +50,11 @@ CUresult about(const HookScope& scope, CUdeviceptr address, std::size_t size, Wo
   const Runtime* const runtime = scope.runtime();
   if (runtime == nullptr) return native();
   VirtualMemory* const memory = runtime->virtual_memory_at({{address}, {size}});
-  if (memory != nullptr) return answer([&] { return work(*memory); });
+  if (memory != nullptr) {
+    // These calls need no context, but in a host function they are not permitted.
+    if (scope.refused() == CUDA_ERROR_NOT_PERMITTED) return CUDA_ERROR_NOT_PERMITTED;
+    return answer([&] { return work(*memory); });
+  }
   // The part of a device that is not in use; what another process shares with this one.
   const bool ours = runtime->overlaps({address}, {size}) || runtime->maps_shared({address});
   return ours ? CUDA_ERROR_INVALID_VALUE : native();

@@ -73,6 +73,7 @@ std::vector<std::pair<const char*, CUresult>> every_kind(const Gpu& gpu) {
   std::size_t size = 0, total = 0;
   std::uint32_t word = 0;
   CUipcMemHandle ipc{};
+  const CUmemAccessDesc access{{CU_MEM_LOCATION_TYPE_DEVICE, 0}, CU_MEM_ACCESS_FLAGS_PROT_READ};
   void* host = nullptr;
   void* found = nullptr;
   const auto nothing = [](void*) {};
@@ -80,6 +81,9 @@ std::vector<std::pair<const char*, CUresult>> every_kind(const Gpu& gpu) {
   ANSWER(cuMemGetInfo(&size, &total));
   ANSWER(cuDeviceTotalMem(&total, 0));
   ANSWER(cuMemGetAddressRange(&address, &size, region));
+  ANSWER(cuMemUnmap(region, piece));
+  ANSWER(cuMemSetAccess(region, piece, &access, 1));
+  ANSWER(cuMemRetainAllocationHandle(&handle, reinterpret_cast<void*>(region)));
   ANSWER(cuIpcGetMemHandle(&ipc, region));
   ANSWER(cuIpcCloseMemHandle(region));
   ANSWER(cuMemAlloc(&address, piece));
