@@ -225,8 +225,10 @@ void Runtime::touched(DeviceAddress address, Bytes length, Access access) noexce
 }
 
 void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
-  const SharedWindow& window = devices_->process.window;
-  std::uint32_t part = UINT32_MAX;
+  // Values of its own, which the marks that are left below cannot change.
+  const Window window = window_;
+  const SharedWindow& parts = devices_->process.window;
+  std::uint64_t begin = 1, size = 0;  // of the device's part: nearly always all are in one
   Device* device = nullptr;
   Epoch now = 0;
   Bytes in_place;
@@ -235,17 +237,18 @@ void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
     in_place = {};
   };
   for (const std::uint64_t address : addresses) {
-    if (!window_.contains(address)) continue;
-    // Nearly always all of one device.
-    if (const std::uint32_t its = window.device_of(address); its != part) {
+    if (address - begin >= size) {
+      if (!window.contains(address)) continue;
+      PagedDevice* const one = devices_->on(static_cast<CUdevice>(parts.device_of(address)));
+      if (one == nullptr) continue;
       count();
-      part = its;
-      PagedDevice* const one = devices_->on(static_cast<CUdevice>(its));
-      device = one == nullptr ? nullptr : one->device.get();
-      if (device != nullptr) now = device->now.load(std::memory_order_relaxed);
+      device = one->device.get();
+      begin = device->space.begin().value;
+      size = device->space.size().value;
+      now = device->now.load(std::memory_order_relaxed);
     }
-    if (device == nullptr) continue;
-    const std::uint32_t region = device->pages.region(device->page_of({address}));
+    const ChunkId page{static_cast<std::uint32_t>((address - begin) / base_page.value)};
+    const std::uint32_t region = device->pages.region(page);
     if (region == PageTable::no_region) continue;
     device->regions.named(region, now);
     in_place += device->regions.host_mapped(region);
