@@ -248,9 +248,18 @@ bool Frames::over_limit() const noexcept {
 }
 
 void Frames::native_allocated(Bytes size) noexcept {
-  native_.fetch_add(size.value, std::memory_order_relaxed);
-  // Above the limit only until the caller has made room, which is before the driver takes it.
-  if (!over_limit()) publish();
+  awaited_.fetch_add(size.value, relaxed);
+  native_.fetch_add(size.value, relaxed);
+}
+
+void Frames::native_granted(Bytes size) noexcept {
+  take_off(awaited_, size);
+  publish();
+}
+
+void Frames::native_refused(Bytes size) noexcept {
+  take_off(native_, size);
+  native_granted(size);
 }
 
 void Frames::native_freed(Bytes size) noexcept {
@@ -283,7 +292,9 @@ void Frames::trim() {
 }
 
 void Frames::publish() noexcept {
-  const Bytes hbm = frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native();
+  // The driver takes what is awaited only once there is room for it.
+  const Bytes given = saturating_minus(native(), {awaited_.load(relaxed)});
+  const Bytes hbm = frame_size_ * hbm_.made.load(std::memory_order_relaxed) + given;
   stats_.set(Stat::native_bytes, native_.load(relaxed) + pooled_.load(relaxed));
   stats_.set(Stat::hbm_bytes, hbm.value);
   stats_.raise(Stat::peak_hbm_bytes, hbm.value);

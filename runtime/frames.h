@@ -98,7 +98,10 @@ class Frames {
   // the spare ones again (as far as the host has room for them).
   [[nodiscard]] std::size_t owed() const;
 
+  // Room has to be made before the driver is asked for it; then it is granted, or refused.
   void native_allocated(Bytes size) noexcept;
+  void native_granted(Bytes size) noexcept;
+  void native_refused(Bytes size) noexcept;
   void native_freed(Bytes size) noexcept;
   // What the driver's own pools hold now, which counts as native.
   void pools_hold(Bytes size) noexcept;
@@ -151,6 +154,7 @@ class Frames {
   std::vector<Frame*> refused_;  // by the driver, when they were released
   Pool hbm_, host_;
   std::atomic<std::uint64_t> native_{0}, pooled_{0};
+  std::atomic<std::uint64_t> awaited_{0};  // of native_: not the driver's yet
   Reclaim reclaim_;
   bool growing_ = false;
 };

@@ -143,10 +143,12 @@ Result<int> Gathering::file_of(RegionId id, DeviceAddress base) const {
 Result<Leftover> Gathering::create(Bytes size, const CUmemAllocationProp& properties) {
   Leftover made{{}, size, 0};
   device_.frames->native_allocated(size);
-  CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
-  if (device_.make_room(room_patience)) {
-    result = device_.driver.cuMemCreate(&made.handle, size.value, &properties, 0);
+  if (!device_.make_room(room_patience)) {
+    device_.frames->native_refused(size);
+    return Status::driver(CUDA_ERROR_OUT_OF_MEMORY, "cuMemCreate");
   }
+  device_.frames->native_granted(size);
+  const CUresult result = device_.driver.cuMemCreate(&made.handle, size.value, &properties, 0);
   if (result != CUDA_SUCCESS) {
     device_.frames->native_freed(size);
     return Status::driver(result, "cuMemCreate");

@@ -65,7 +65,8 @@ void PagedDevice::native_allocated(Bytes size) {
   device->frames->native_allocated(size);
   // What the pager cannot do in time, because the GPU never gets quiet, must not hold the
   // application up: the driver then decides.
-  if (!device->make_room(native_patience)) device->frames->publish();
+  (void)device->make_room(native_patience);
+  device->frames->native_granted(size);
 }
 
 void PagedDevice::trim_idle(Bytes keep) {
