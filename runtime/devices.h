@@ -9,8 +9,8 @@
 #include <atomic>
 #include <mutex>
 
-#include "runtime/orders.h"
 #include "runtime/exports.h"
+#include "runtime/orders.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
 #include "runtime/sleep.h"

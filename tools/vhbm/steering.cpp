@@ -37,7 +37,8 @@ bool runs(const std::string& command, const std::string& name) {
 std::optional<std::string> receive_line(const ShareSocket& socket, Clock::time_point deadline) {
   std::string line;
   while (line.size() < longest_answer) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     pollfd readable{socket.descriptor(), POLLIN, 0};
     if (left.count() <= 0 || poll(&readable, 1, static_cast<int>(left.count())) <= 0) break;
     char byte = 0;

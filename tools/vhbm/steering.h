@@ -1,4 +1,5 @@
-// Asks a process under vHBM to do something, over its control socket: for every command that steers.
+// Asks a process under vHBM to do something, over its control socket: for every command that
+// steers.
 #pragma once
 
 #include <sys/types.h>
@@ -29,8 +30,8 @@ struct Answer {
 };
 [[nodiscard]] Answer ask(pid_t process, const Order& order, std::chrono::milliseconds patience);
 
-// What every command that steers has: the process, --json, the exit codes. `order` makes the request
-// once the command line was read, `tell` says in words what a positive answer means.
+// What every command that steers has: the process, --json, the exit codes. `order` makes the
+// request once the command line was read, `tell` says in words what a positive answer means.
 struct Steering {
   std::function<Order()> order;
   std::function<std::string(pid_t, const Order& reply)> tell;

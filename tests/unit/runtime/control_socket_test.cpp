@@ -79,7 +79,7 @@ TEST_F(TakingOrders, IsForItsUserOnly) {
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     if (::connect(other, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) _exit(4);
     char byte = 0;
-    if (send(other, "hello\n", 6, MSG_NOSIGNAL) < 0) _exit(0);
+    if (::send(other, "hello\n", 6, MSG_NOSIGNAL) < 0) _exit(0);
     _exit(read(other, &byte, 1) > 0 ? 1 : 0);
   }
   int ended = 0;
