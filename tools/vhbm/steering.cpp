@@ -56,6 +56,17 @@ std::string words_of_answer(pid_t process, const Answer& answer, const char* don
 
 }  // namespace
 
+void add_process(CLI::App& command, std::string& text) {
+  const auto possible = [](const std::string& given) -> std::string {
+    const bool none = given.find_first_not_of('0') == std::string::npos;
+    return none ? "there is no process " + given : std::string();
+  };
+  command.add_option("process", text, "its id, or the name of its program")
+      ->required()
+      ->check(possible)
+      ->type_name("PID|NAME");
+}
+
 std::optional<pid_t> find_process(const std::string& text) {
   if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) {
     return static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
@@ -107,9 +118,7 @@ Answer ask(pid_t process, const Order& order, std::chrono::milliseconds patience
 void steer(CLI::App& command, int& exit_code, Steering steering) {
   const auto process = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
-  command.add_option("process", *process, "its id, or the name of its program")
-      ->required()
-      ->type_name("PID|NAME");
+  add_process(command, *process);
   command.add_flag("--json", *json, "the process's answer as one line of JSON");
   command.callback([process, json, &exit_code, steering = std::move(steering)] {
     const auto found = find_process(*process);
@@ -118,6 +127,10 @@ void steer(CLI::App& command, int& exit_code, Steering steering) {
       return;
     }
     const Answer answer = ask(*found, steering.order(), steering.patience);
+    if (answer.exit_code == exit_no_process) {
+      exit_code = tell_no_process(*found, *shared_directory(*found));
+      return;
+    }
     exit_code = answer.exit_code;
     if (*json && answer.reply.is_object()) {
       std::printf("%s\n", answer.reply.dump().c_str());

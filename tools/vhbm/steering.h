@@ -19,6 +19,8 @@ namespace vhbm::cli {
 // An order is one JSON object, as runtime/orders.def lists them.
 using Order = nlohmann::ordered_json;
 
+// The argument that says which process is meant.
+void add_process(CLI::App& command, std::string& text);
 // The process that `text` means: a process id, or the name of a program or script that exactly one
 // process under vHBM runs. nullopt, and said why on stderr, when there is none or more than one.
 [[nodiscard]] std::optional<pid_t> find_process(const std::string& text);

@@ -282,7 +282,7 @@ TEST(Unwatched, ProcessesAreToldApartFromThoseThatAreNone) {
 
 TEST(Unwatched, CommandLinesAreRefused) {
   for (const char* arguments :
-       {"off", "off 0", "off nobody", "regions --sort colour", "regions many", "stat --watch 0",
+       {"off", "off 0", "wake 0", "regions --sort colour", "regions many", "stat --watch 0",
         "stat --watch 100000", "stat --watch soon", "doctor --timeout 0", "doctor now"}) {
     EXPECT_EQ(shell(tool + arguments + " 2>&1").exit_code, 64) << arguments;
   }
