@@ -91,7 +91,8 @@ void PhysicalPool::release(const std::vector<Extent>& extents, bool exported) {
 // What a recycled frame holds is undefined. A pattern shows a program that counts on zeros, or on
 // what was there before.
 void PhysicalPool::poison(std::size_t first_page, std::size_t pages) {
-  static const std::vector<unsigned char> pattern(kPageSize, 0xcb);
+  // Never destroyed: threads may still allocate while the process exits.
+  static const auto& pattern = *new std::vector<unsigned char>(kPageSize, 0xcb);
   for (std::size_t page = first_page; page < first_page + pages; ++page) {
     if (pages_[page] != Page::recycled) continue;
     // Cannot fail but for want of memory, which the program would meet anyway.
