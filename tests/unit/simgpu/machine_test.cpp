@@ -145,10 +145,11 @@ TEST_F(SharedMachine, IsNeverOverdrawn) {
   auto* const holders = new (shared) std::atomic<int>(0);
   std::vector<std::unique_ptr<Child>> children;
   for (int i = 0; i < 4; ++i) {
-    children.push_back(std::make_unique<Child>([this, holders](const Child::Pause&) {
+    children.push_back(std::make_unique<Child>([this, holders](const Child::Pause& pause) {
       MachineFile* const file = open();
       if (!file->join()) return 1;
-      for (int taken = 0; taken < 200;) {
+      pause();
+      for (int taken = 0; taken < 3000;) {
         if (!file->take(0, kBudget / 3 * 2, kBudget)) continue;
         ++taken;
         if (++*holders != 1) return 2;
@@ -158,6 +159,8 @@ TEST_F(SharedMachine, IsNeverOverdrawn) {
       return 0;
     }));
   }
+  for (const auto& child : children) child->wait_for_pause();
+  for (const auto& child : children) child->go_on();
   for (const auto& child : children) EXPECT_EQ(child->end(), 0);
   EXPECT_EQ(open()->used(0), 0u);
   munmap(shared, sizeof(std::atomic<int>));
