@@ -150,7 +150,7 @@ TEST_F(SharedMachine, IsNeverOverdrawn) {
       MachineFile* const file = open();
       if (!file->join()) return 1;
       pause();
-      for (int taken = 0; taken < 200;) {
+      for (int taken = 0; taken < 50;) {
         if (!file->take(0, kBudget / 3 * 2, kBudget)) continue;
         ++taken;
         if (++*holders != 1) return 2;
