@@ -9,9 +9,11 @@
 #include <atomic>
 #include <mutex>
 
+#include "runtime/orders.h"
 #include "runtime/exports.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
+#include "runtime/sleep.h"
 
 namespace vhbm {
 
@@ -83,6 +85,8 @@ class Devices {
   std::array<std::atomic<PagedDevice*>, most> devices{};  // by ordinal; owned
   Exports exports;
   const pid_t owner = getpid();
+  Sleep sleep{*this};
+  Orders orders{*this};
 };
 
 }  // namespace vhbm

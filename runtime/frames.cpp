@@ -30,8 +30,8 @@ Frames::Frames(const Driver& driver, const Mapper& mapper, Stats& stats, HostLed
       device_(device),
       numa_node_(numa_node),
       frame_size_(frame_size),
-      limits_(limits),
       aliases_(std::move(aliases)) {
+  set_limits(limits);
   host_member_.yield = [] { return false; };
   host_ledger_.join(&host_member_);
 }
@@ -44,9 +44,17 @@ Frames::~Frames() {
   offer_refused();
 }
 
+void Frames::set_limits(Limits limits) noexcept {
+  limit_.hbm.store(limits.hbm.value, relaxed);
+  limit_.host.store(limits.host.value, relaxed);
+  limit_.hbm_spare.store(limits.hbm_spare.value, relaxed);
+  stats_.set(Stat::hbm_limit, limits.hbm.value);
+  stats_.set(Stat::host_limit, limits.host.value);
+}
+
 std::size_t Frames::capacity(Tier tier) const {
   if (tier == Tier::hbm) {
-    return saturating_minus(limits_.hbm, native()).value / frame_size_.value;
+    return saturating_minus(limits().hbm, native()).value / frame_size_.value;
   }
   return host_.made.load(std::memory_order_relaxed) +
          host_ledger_.left(host_member_).value / frame_size_.value;
@@ -164,18 +172,28 @@ void Frames::end_growth(CUresult result, CUmemGenericAllocationHandle handle) {
   publish();
 }
 
-bool Frames::shrink(std::size_t keep) {
-  if (host_.free.size() <= keep) return false;
-  Frame* frame = host_.free.back();
-  host_.free.pop_back();
+bool Frames::shrink(Tier tier, std::size_t keep) {
+  Pool& from = pool(tier);
+  if (from.free.size() <= keep) return false;
+  Frame* frame = from.free.back();
+  from.free.pop_back();
   note_spare_host();
   release(frame);
   publish();
   return true;
 }
 
+bool Frames::grow(Tier tier, std::size_t idle_wanted) {
+  Pool& to = pool(tier);
+  if (to.free.size() >= idle_wanted || to.made.load(relaxed) >= capacity(tier)) return false;
+  const auto made = make(tier);
+  if (!made.ok()) return false;
+  give_back(*made);
+  return true;
+}
+
 bool Frames::yield_host() {
-  if (shrink(0)) return true;
+  if (shrink(Tier::host, 0)) return true;
   Frame* frame = host_.copies != 0 && reclaim_ ? reclaim_(Tier::host) : nullptr;
   if (frame == nullptr) return false;
   release(frame);
@@ -244,7 +262,7 @@ Bytes Frames::native() const noexcept {
 }
 
 bool Frames::over_limit() const noexcept {
-  return frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native() > limits_.hbm;
+  return frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native() > limits().hbm;
 }
 
 void Frames::native_allocated(Bytes size) noexcept {
