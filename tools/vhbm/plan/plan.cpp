@@ -10,6 +10,8 @@
 #include "../doctor.h"
 #include "../exit_code.h"
 #include "../terminal.h"
+#include "gpu_table.h"
+#include "model_families.h"
 #include "planner.h"
 #include "report.h"
 #include "request.h"
@@ -70,14 +72,28 @@ int run(const Command& command) {
   return verdict.answer == plan::Answer::no ? exit_not_worth_it : exit_ok;
 }
 
+// As a type in the help, from where shells complete it.
+std::string one_of(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "NAME:{" : ",") + word;
+  return text + "}";
+}
+
+// Checked, without the range in the help.
+template <typename Number>
+CLI::Validator within(Number least, Number most) {
+  return CLI::Range(least, most).description("");
+}
+
 void add_model_options(CLI::App& command, plan::Request& request) {
   command
       .add_option("--model", request.models,
                   "a folder with config.json, or such a file; again for each model")
       ->type_name("PATH")
       ->allow_extra_args(false);
-  command.add_option("--family", request.family, "read config.json as of this model_type");
-  const CLI::Range positive(std::uint64_t{1}, std::uint64_t{1'000'000});
+  command.add_option("--family", request.family, "read config.json as of this model_type")
+      ->type_name(one_of(plan::known_families()));
+  const auto positive = within<std::uint64_t>(1, 1'000'000);
   command.add_option("--layers", request.layers, "of a model without a file")->check(positive);
   command.add_option("--kv-heads", request.kv_heads, "key and value heads, likewise")
       ->check(positive);
@@ -96,8 +112,8 @@ void add_model_options(CLI::App& command, plan::Request& request) {
 }
 
 void add_load_options(CLI::App& command, plan::Request& request) {
-  const CLI::Range tokens(std::uint64_t{1}, std::uint64_t{100'000'000});
-  const CLI::Range sessions(std::uint64_t{1}, std::uint64_t{1'000'000});
+  const auto tokens = within<std::uint64_t>(1, 100'000'000);
+  const auto sessions = within<std::uint64_t>(1, 1'000'000);
   command.add_option("--context", request.context, "tokens of a session (8192)")
       ->check(tokens)
       ->allow_extra_args(false);
@@ -107,33 +123,35 @@ void add_load_options(CLI::App& command, plan::Request& request) {
   command.add_option("--active", request.active, "that decode at the same time (all)")
       ->check(sessions)
       ->allow_extra_args(false);
-  command.add_option("--kv-bits", request.kv_bits, "of an element of KV: 4, 8, 16 or 32 (16)")
+  command.add_option("--kv-bits", request.kv_bits, "of an element of KV (16)")
       ->check(CLI::IsMember({4, 8, 16, 32}));
   command
       .add_option("--block-tokens", request.block_tokens,
                   "tokens of a KV block (16); 0: a session's KV lies in one piece")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{65536}));
+      ->check(within<std::uint64_t>(0, 65536));
   command.add_flag("--layers-together", request.layers_together,
                    "all layers of a KV block lie side by side");
   command.add_flag("--at-once", request.at_once, "all models are active at once, not by turns");
 }
 
 void add_machine_options(CLI::App& command, plan::Request& request) {
-  command.add_option("--gpu", request.gpu, "one of --list (the one that is here)");
+  std::vector<std::string> gpus;
+  for (const plan::GpuKnown& gpu : plan::known_gpus()) gpus.emplace_back(gpu.name);
+  command.add_option("--gpu", request.gpu, "a GPU of the table (the one that is here)")
+      ->type_name(one_of(gpus));
   command.add_option("--gpus", request.gpus, "so many, tensor parallel (1)")
-      ->check(CLI::Range(1U, 1024U));
+      ->check(within(1U, 1024U));
   command.add_option("--hbm", request.hbm, "of one GPU, such as 80GiB")->type_name("SIZE");
   command.add_option("--hbm-share", request.hbm_percent, "of it for weights and KV (90)")
       ->type_name("PERCENT")
-      ->check(CLI::Range(1.0, 100.0));
-  command.add_option("--hbm-rate", request.hbm_rate, "HBM's rate in GB/s")
-      ->check(CLI::Range(1.0, 1e6));
+      ->check(within(1.0, 100.0));
+  command.add_option("--hbm-rate", request.hbm_rate, "HBM's rate in GB/s")->check(within(1.0, 1e6));
   command.add_option("--link", request.link, "GB/s that pinned copies reach, one way")
-      ->check(CLI::Range(0.1, 1e6));
-  command.add_option("--tflops", request.tflops, "dense TFLOP/s")->check(CLI::Range(0.1, 1e7));
+      ->check(within(0.1, 1e6));
+  command.add_option("--tflops", request.tflops, "dense TFLOP/s")->check(within(0.1, 1e7));
   command.add_option("--flops-share", request.flops_percent, "of them that prompts reach (40)")
       ->type_name("PERCENT")
-      ->check(CLI::Range(1.0, 100.0));
+      ->check(within(1.0, 100.0));
   command.add_option("--host", request.host, "host memory for vHBM (half of what is available)")
       ->type_name("SIZE");
 }
