@@ -174,11 +174,13 @@ TEST(Planner, ModelsByTurnsNeedRoomForOne) {
   workload.models.push_back(small_model());
   EXPECT_EQ(make_plan(workload).working_set, 11 * gib);
   EXPECT_EQ(judge(workload).answer, Answer::worth_it);
+  EXPECT_NE(text_of(judge(workload).reasons, "wake").find("1.22 s at most"), std::string::npos);
   workload.at_once = true;
   EXPECT_EQ(make_plan(workload).working_set, 22 * gib);
   EXPECT_DOUBLE_EQ(make_plan(workload).slowdown, 1 + 2.0 / 22 * 10);
   EXPECT_EQ(judge(workload).answer, Answer::worth_it);  // 1.9 times: said, not refused
   EXPECT_TRUE(has(judge(workload).reasons, "slowdown"));
+  EXPECT_FALSE(has(judge(workload).reasons, "wake"));
 }
 
 TEST(Planner, SeveralGpusAddUp) {

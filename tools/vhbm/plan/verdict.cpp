@@ -187,6 +187,12 @@ std::vector<Point> in_favour(const Workload& workload, const Plan& plan) {
     points.push_back({"slowdown", "a step takes " + times(plan.slowdown) +
                                       " as long, for what it reads over the link"});
   }
+  if (plan.models.size() > 1 && !workload.at_once) {
+    double longest = 0;
+    for (const ModelPlan& one : plan.models) longest = std::max(longest, one.wake);
+    points.push_back({"wake", "a change of turns takes " + seconds(longest) +
+                                  " at most: what the next model has in use, over the link"});
+  }
   for (std::size_t i = 0; i < plan.models.size(); ++i) {
     const ModelPlan& one = plan.models[i];
     if (workload.models[i].active == workload.models[i].sessions || one.transfer <= 0) continue;
