@@ -13,6 +13,13 @@ namespace {
 // A copy that takes this long is not slow but stuck.
 constexpr std::chrono::seconds copy_patience{2};
 
+std::uint64_t rate_of(Bytes copied, std::chrono::steady_clock::time_point begin) {
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  return took.count() <= 0
+             ? 0
+             : static_cast<std::uint64_t>(static_cast<double>(copied.value) / took.count());
+}
+
 }  // namespace
 
 Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
@@ -217,14 +224,21 @@ bool Flip::move_all(Moves& moves, PageState during, PageState after) {
 
 bool Flip::copy(Moves& moves) {
   CUresult result = CUDA_SUCCESS;
+  Bytes copied;
+  const auto begin = std::chrono::steady_clock::now();
   for (const Move& move : moves) {
     if (move.has_copy) continue;
     copies_in_flight_ = true;
+    copied += move.region->chunk_size;
     result = device_.copier.copy(move.to->alias, move.from->alias, move.region->chunk_size);
     if (result != CUDA_SUCCESS) return land(result);
   }
   if (!copies_in_flight_) return true;
-  if (moves.front().to->tier == Tier::host) return land(CUDA_SUCCESS);
+  if (moves.front().to->tier == Tier::host) {
+    if (!land(CUDA_SUCCESS)) return false;
+    device_.stats.raise(Stat::link_to_host, rate_of(copied, begin));
+    return true;
+  }
   std::vector<Move*> hashed;
   std::vector<DeviceAddress> arrivals;
   PageKernels& kernels = device_.kernels;
@@ -239,6 +253,7 @@ bool Flip::copy(Moves& moves) {
                          device_.copier.stream()))) {
     return false;
   }
+  device_.stats.raise(Stat::link_to_hbm, rate_of(copied, begin));
   for (std::size_t i = 0; i < hashed.size(); ++i) {
     hashed[i]->has_copy = true;
     hashed[i]->hash = kernels.result(PageKernels::Lane::gate, i);

@@ -8,6 +8,19 @@ namespace {
 
 constexpr std::chrono::milliseconds interval{250};
 
+std::size_t chunks_in(Bytes group, const Region& region) {
+  return std::max<std::size_t>(group.value / region.chunk_size.value, 1);
+}
+
+std::size_t groups_of(const Region& region, Bytes group) {
+  const std::size_t chunks = chunks_in(group, region);
+  return (region.frames.size() + chunks - 1) / chunks;
+}
+
+bool is_in_hbm(PageState state) {
+  return state == PageState::resident || state == PageState::leaving || state == PageState::held;
+}
+
 }  // namespace
 
 void RegionPublisher::round() {
@@ -15,15 +28,39 @@ void RegionPublisher::round() {
   if (!device_.region_table.is_shared() || now < next_) return;
   next_ = now + interval;
   rows_.clear();
+  groups_.clear();
   {
     std::lock_guard lock(device_.lock);
-    for (const Region* region : device_.regions.live()) rows_.push_back(describe(*region));
+    const std::vector<Region*> live = device_.regions.live();
+    const Bytes group = group_size(live);
+    for (const Region* region : live) rows_.push_back(describe(*region, group));
   }
-  device_.region_table.publish(rows_);
+  device_.region_table.publish(rows_, groups_);
 }
 
-RegionRow RegionPublisher::describe(const Region& region) const {
+Bytes RegionPublisher::group_size(const std::vector<Region*>& regions) const {
+  Bytes group = base_page;
+  for (;; group = group * 2) {
+    std::size_t groups = 0;
+    bool larger_helps = false;
+    for (const Region* region : regions) {
+      const std::size_t more = groups_of(*region, group);
+      groups += more;
+      larger_helps = larger_helps || more > 1;
+    }
+    if (groups <= RegionsFile::most_groups || !larger_helps) return group;
+  }
+}
+
+RegionRow RegionPublisher::describe(const Region& region, Bytes group) {
   RegionRow row{};
+  const std::size_t chunks_a_group = chunks_in(group, region);
+  const std::size_t groups = groups_of(region, group);
+  if (groups_.size() + groups <= RegionsFile::most_groups) {
+    row.first_group = static_cast<std::uint32_t>(groups_.size());
+    row.groups = static_cast<std::uint32_t>(groups);
+  }
+  std::size_t resident = 0, looked_at = 0;  // of the group
   row.id = region.view.id.value;
   row.base = region.view.base.value;
   row.size = region.view.size.value;
@@ -33,6 +70,12 @@ RegionRow RegionPublisher::describe(const Region& region) const {
   for (std::size_t i = 0; i < region.frames.size(); ++i) {
     const ChunkId page = device_.page_of(region.address_of(i));
     used = std::max(used, device_.pages.last_use(page));
+    if (row.groups == 0) continue;
+    resident += is_in_hbm(device_.pages.state(page)) ? 1 : 0;
+    if (++looked_at == chunks_a_group || i + 1 == region.frames.size()) {
+      groups_.push_back(share_of(resident, looked_at));
+      resident = looked_at = 0;
+    }
   }
   row.idle_ns = age_of(used);
   row.tag = region.tag.tag;

@@ -49,20 +49,6 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
 
 }  // namespace
 
-Rates Rates::between(const StatsSnapshot& before, const StatsSnapshot& after, double seconds) {
-  const auto rate = [&](Stat stat) {
-    return after[stat] < before[stat] || seconds <= 0
-               ? 0
-               : static_cast<double>(after[stat] - before[stat]) / seconds;
-  };
-  return {.seconds = seconds,
-          .promoted_bytes = rate(Stat::promoted_bytes),
-          .evicted_bytes = rate(Stat::evicted_bytes),
-          .flips = rate(Stat::flips),
-          .launches = rate(Stat::launches),
-          .stall_share = rate(Stat::stall_ns) / 1e9};
-}
-
 std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
                       std::FILE* stream) {
   std::string text = headline(snapshot, stream) + paging(snapshot, stream);
