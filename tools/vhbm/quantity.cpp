@@ -85,6 +85,11 @@ unsigned percent(std::uint64_t part, std::uint64_t whole) {
       99u, static_cast<unsigned>(static_cast<double>(part) * 100 / static_cast<double>(whole)));
 }
 
+std::string short_command(const std::string& command) {
+  const std::size_t slash = command.substr(0, command.find(' ')).rfind('/');
+  return printable(slash == std::string::npos ? command : command.substr(slash + 1));
+}
+
 std::string printable(const std::string& text) {
   std::string result = text;
   for (char& c : result) {

@@ -20,6 +20,8 @@ namespace vhbm::cli {
 [[nodiscard]] std::string bar(std::uint64_t part, std::uint64_t whole, int cells);
 // Rounded down, so that 100 means all.
 [[nodiscard]] unsigned percent(std::uint64_t part, std::uint64_t whole);
+// A command line without the folders of its program, printable.
+[[nodiscard]] std::string short_command(const std::string& command);
 // What a program may have put into its command line does not reach the terminal as control codes.
 [[nodiscard]] std::string printable(const std::string& text);
 

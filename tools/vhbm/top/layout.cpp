@@ -151,7 +151,7 @@ void put_table(Grid& grid, int row, int rows, const Model& model, const View& vi
       one->put(grid, at, column, one->width, line);
       column += one->width + 1;
     }
-    grid.put(at, column, printable(line.stats.command));
+    grid.put(at, column, short_command(line.stats.command));
     if (&line == chosen) grid.reverse(at);
   }
 }

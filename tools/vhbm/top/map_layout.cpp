@@ -1,6 +1,7 @@
 #include "map_layout.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "quantity.h"
@@ -49,6 +50,36 @@ void put_legend(Grid& grid, int row, bool letters) {
       Ink::faint);
 }
 
+struct TagTotal {
+  std::uint64_t regions = 0, resident = 0, host_mapped = 0;
+};
+
+// How much of each tag is where, for those that there are.
+void put_tags(Grid& grid, int row, int rows, const RegionsSnapshot& regions) {
+  std::array<TagTotal, tag_names.size()> totals;
+  for (const RegionRow& region : regions.rows) {
+    TagTotal& total = totals[static_cast<std::size_t>(region.tag)];
+    ++total.regions;
+    total.resident += region.resident;
+    total.host_mapped += region.host_mapped;
+  }
+  constexpr int columns[] = {18, 30, 42};  // where they end
+  if (rows < 2 || grid.width() < columns[2]) return;
+  grid.put(row, 0, "TAG", Ink::heading);
+  grid.put_right(row, columns[0], "REGIONS", Ink::heading);
+  grid.put_right(row, columns[1], "IN HBM", Ink::heading);
+  grid.put_right(row, columns[2], "IN HOST", Ink::heading);
+  const int end = row + rows;
+  for (const TagLook& look : looks) {
+    const TagTotal& total = totals[static_cast<std::size_t>(look.tag)];
+    if (total.regions == 0 || ++row >= end) continue;
+    grid.put(row, 0, name_of(look.tag), look.ink);
+    grid.put_right(row, columns[0], std::to_string(total.regions));
+    grid.put_right(row, columns[1], bytes_text(total.resident));
+    grid.put_right(row, columns[2], bytes_text(total.host_mapped));
+  }
+}
+
 }  // namespace
 
 void put_map(Grid& grid, const MapPlace& place, const Model& model, const ProcessLine& process) {
@@ -68,14 +99,16 @@ void put_map(Grid& grid, const MapPlace& place, const Model& model, const Proces
                         bytes_text(process.stats[Stat::host_mapped_bytes]) + " in host memory");
   grid.put(place.first_row, column, "; a cell is " + bytes_text(map.cell_bytes), Ink::faint);
   put_legend(grid, place.first_row + 1, letters);
+  const auto width = static_cast<std::size_t>(grid.width());
   for (std::size_t i = 0; i < map.cells.size(); ++i) {
     const MapCell& cell = map.cells[i];
     const TagLook& look = look_of(cell.tag);
     const char32_t letter = cell.share >= 128 ? look.in_hbm : look.in_host;
-    const auto width = static_cast<std::size_t>(grid.width());
     grid.put(place.first_row + 2 + static_cast<int>(i / width), static_cast<int>(i % width),
              letters ? letter : shade_of(cell.share), look.ink);
   }
+  const int below = 2 + static_cast<int>((map.cells.size() + width - 1) / width) + 1;
+  put_tags(grid, place.first_row + below, place.rows - below, *regions);
 }
 
 }  // namespace vhbm::cli

@@ -58,6 +58,7 @@ const ProcessLine* chosen_of(const Model& model, const View& view) {
 }
 
 Key press(Key key, const Model& model, View& view) {
+  if (key == Key::none) return key;
   if (view.help && key != Key::quit) {
     view.help = false;
     return Key::none;
