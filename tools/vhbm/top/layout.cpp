@@ -3,7 +3,6 @@
 #include "layout.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "map_layout.h"
@@ -62,48 +61,48 @@ constexpr Column columns[] = {
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        grid.put_right(row, column + width, std::to_string(line.stats.pid), Ink::strong);
      }},
-    {"GPU", 3, 6,
+    {"GPU", 3, 7,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        grid.put_right(row, column + width, std::to_string(line.stats.device));
      }},
-    {"PAGING", 6, 3,
+    {"PAGING", 6, 4,
      [](Grid& grid, int row, int column, int, const ProcessLine& line) {
        const bool frozen = line.stats.frozen != FreezeCause::none;
        grid.put(row, column, frozen ? "frozen" : "on", frozen ? Ink::bad : Ink::good);
      }},
-    {"", bar_width, 4,
+    {"", bar_width, 5,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        put_bar(grid, row, column, width, share(line.stats, Stat::hbm_bytes, Stat::hbm_limit),
                Ink::hbm);
      }},
-    {"HBM", 9, 0,
+    {"HBM", 9, 1,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        grid.put_right(row, column + width, bytes_text(line.stats[Stat::hbm_bytes]));
      }},
-    {"", bar_width, 7,
+    {"", bar_width, 8,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        put_bar(grid, row, column, width, share(line.stats, Stat::host_bytes, Stat::host_limit),
                Ink::host);
      }},
-    {"HOST", 9, 1,
+    {"HOST", 9, 2,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        grid.put_right(row, column + width, bytes_text(line.stats[Stat::host_bytes]));
      }},
-    {"TO HBM", 10, 4,
+    {"TO HBM", 10, 5,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        if (line.rates) put_rate(grid, row, column + width, line.rates->promoted_bytes);
      }},
-    {"TO HOST", 10, 5,
+    {"TO HOST", 10, 6,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        if (line.rates) put_rate(grid, row, column + width, line.rates->evicted_bytes);
      }},
-    {"STALL", 6, 2,
+    {"STALL", 6, 3,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        if (!line.rates) return;
        grid.put_right(row, column + width, percent_text(line.rates->stall_share),
                       stall_ink(line.rates->stall_share));
      }},
-    {"P99", 8, 6,
+    {"P99", 8, 7,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
        grid.put_right(row, column + width, duration_text(line.stats[Stat::stall_p99_ns]));
      }},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <ctime>
 
 namespace vhbm::cli {
@@ -15,9 +16,12 @@ struct Filling {
   [[nodiscard]] MapCell cell() const {
     const auto most = std::max_element(by_tag.begin(), by_tag.end()) - by_tag.begin();
     // Rounding alone makes neither nothing nor all of it.
-    constexpr double unit = 1 << 20;
-    return {static_cast<Tag>(most), share_of(static_cast<std::uint64_t>(resident / bytes * unit),
-                                             static_cast<std::uint64_t>(unit))};
+    constexpr double least = 1e-9;
+    const double share = resident / bytes;
+    const double rounded = share < least       ? 0
+                           : share > 1 - least ? 255
+                                               : std::clamp(std::round(share * 255), 1.0, 254.0);
+    return {static_cast<Tag>(most), static_cast<std::uint8_t>(rounded)};
   }
 };
 
