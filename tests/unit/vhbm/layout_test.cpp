@@ -46,6 +46,15 @@ TEST_F(Layout, ShowsEverythingWhereThereIsRoom) {
   EXPECT_EQ(row_of(grid, "kv      "), "kv               1     2.0 MiB     6.0 MiB");
 }
 
+TEST_F(Layout, TellsWhoSleepsAndWhoIsFrozen) {
+  Model model = model_;
+  model.processes[0].stats.values[static_cast<std::size_t>(Stat::asleep)] = 1;
+  model.processes[1].stats.frozen = FreezeCause::request;
+  const Grid grid = draw(model, view_, {.width = 130, .height = 30});
+  EXPECT_NE(row_of(grid, "4711  ").find(" asleep "), std::string::npos);
+  EXPECT_NE(row_of(grid, "4712  ").find(" frozen "), std::string::npos);
+}
+
 TEST_F(Layout, InksSayWhatARegionHolds) {
   view_.chosen = Target{4712, 0};
   const Grid grid = draw(model_, view_, {.width = 130, .height = 30});

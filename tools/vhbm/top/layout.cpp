@@ -67,8 +67,13 @@ constexpr Column columns[] = {
      }},
     {"PAGING", 6, 4,
      [](Grid& grid, int row, int column, int, const ProcessLine& line) {
-       const bool frozen = line.stats.frozen != FreezeCause::none;
-       grid.put(row, column, frozen ? "frozen" : "on", frozen ? Ink::bad : Ink::good);
+       if (line.stats.frozen != FreezeCause::none) {
+         grid.put(row, column, "frozen", Ink::bad);
+       } else if (line.stats[Stat::asleep] != 0) {
+         grid.put(row, column, "asleep", Ink::warning);
+       } else {
+         grid.put(row, column, "on", Ink::good);
+       }
      }},
     {"", bar_width, 5,
      [](Grid& grid, int row, int column, int width, const ProcessLine& line) {
