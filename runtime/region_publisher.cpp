@@ -29,12 +29,14 @@ void RegionPublisher::round() {
   next_ = now + interval;
   rows_.clear();
   groups_.clear();
+  working_set_ = {};
   {
     std::lock_guard lock(device_.lock);
     const std::vector<Region*> live = device_.regions.live();
     const Bytes group = group_size(live);
     for (const Region* region : live) rows_.push_back(describe(*region, group));
   }
+  device_.stats.set(Stat::working_set_bytes, working_set_.value);
   device_.region_table.publish(rows_, groups_);
 }
 
@@ -66,10 +68,13 @@ RegionRow RegionPublisher::describe(const Region& region, Bytes group) {
   row.size = region.view.size.value;
   row.host_mapped = device_.regions.host_mapped(region.index).value;
   row.resident = saturating_minus(region.mapped_size(), {row.host_mapped}).value;
-  Epoch used = device_.regions.last_use(region.index);
+  const Epoch named = device_.regions.last_use(region.index), recent = this->recent();
+  Epoch used = named;
   for (std::size_t i = 0; i < region.frames.size(); ++i) {
     const ChunkId page = device_.page_of(region.address_of(i));
-    used = std::max(used, device_.pages.last_use(page));
+    const Epoch touched = std::max(named, device_.pages.last_use(page));
+    used = std::max(used, touched);
+    if (touched >= recent) working_set_ += region.chunk_size;
     if (row.groups == 0) continue;
     resident += is_in_hbm(device_.pages.state(page)) ? 1 : 0;
     if (++looked_at == chunks_a_group || i + 1 == region.frames.size()) {
@@ -85,13 +90,22 @@ RegionRow RegionPublisher::describe(const Region& region, Bytes group) {
   return row;
 }
 
+double RegionPublisher::mean_round() const {
+  const Epoch now = device_.now.load(std::memory_order_relaxed);
+  const auto rounds = static_cast<double>(std::max<Epoch>(now - first_, 1));
+  return std::chrono::duration<double, std::nano>(Clock::now() - begin_).count() / rounds;
+}
+
 std::uint64_t RegionPublisher::age_of(Epoch used) const {
   if (used == 0) return RegionRow::never;
   const Epoch now = device_.now.load(std::memory_order_relaxed);
-  const auto rounds = static_cast<double>(std::max<Epoch>(now - first_, 1));
-  const double mean = std::chrono::duration<double, std::nano>(Clock::now() - begin_) /
-                      std::chrono::duration<double, std::nano>(rounds);
-  return static_cast<std::uint64_t>(mean * static_cast<double>(now - used));
+  return static_cast<std::uint64_t>(mean_round() * static_cast<double>(now - used));
+}
+
+Epoch RegionPublisher::recent() const {
+  const Epoch now = device_.now.load(std::memory_order_relaxed);
+  const double rounds = 1e9 / std::max(mean_round(), 1.0);
+  return rounds + 1 >= static_cast<double>(now) ? 1 : now - static_cast<Epoch>(rounds);
 }
 
 }  // namespace vhbm

@@ -23,8 +23,12 @@ class RegionPublisher {
   [[nodiscard]] Bytes group_size(const std::vector<Region*>& regions) const;
   // Appends the region's groups to groups_, as far as there is room.
   [[nodiscard]] RegionRow describe(const Region& region, Bytes group);
-  // How long ago a round was, by the mean length of all rounds.
+  // The mean length of all rounds, in nanoseconds.
+  [[nodiscard]] double mean_round() const;
+  // How long ago a round was.
   [[nodiscard]] std::uint64_t age_of(Epoch used) const;
+  // The first round of the last second; never 0.
+  [[nodiscard]] Epoch recent() const;
 
   Device& device_;
   const Clock::time_point begin_ = Clock::now();
@@ -32,6 +36,7 @@ class RegionPublisher {
   Clock::time_point next_ = begin_;
   std::vector<RegionRow> rows_;  // both kept for their memory
   std::vector<std::uint8_t> groups_;
+  Bytes working_set_;  // of what was described so far
 };
 
 }  // namespace vhbm

@@ -73,7 +73,7 @@ TEST(View, HandsOnWhatOnlyTheCallerCanDo) {
   EXPECT_EQ(press(key_of('z'), model, view), Key::sleep);
   EXPECT_EQ(press(key_of('w'), model, view), Key::wake);
   EXPECT_EQ(press(key_of('q'), model, view), Key::quit);
-  EXPECT_EQ(key_of('~'), Key::none);
+  EXPECT_EQ(key_of('~'), Key::other);
 }
 
 TEST(View, LooksNeitherTooOftenNorTooSeldom) {

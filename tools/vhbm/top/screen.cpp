@@ -119,7 +119,7 @@ Key Screen::wait(std::chrono::milliseconds limit) {
     case KEY_RESIZE:
       return Key::none;
     default:
-      return key > 0 && key < 0x80 ? key_of(static_cast<char>(key)) : Key::none;
+      return key > 0 && key < 0x80 ? key_of(static_cast<char>(key)) : Key::other;
   }
 }
 

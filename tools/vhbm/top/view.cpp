@@ -23,7 +23,7 @@ Key key_of(char character) {
   if (std::string_view(characters).find(character) != std::string_view::npos) return Key::name;
 #include "keys.def"
 #undef KEY
-  return Key::none;
+  return Key::other;
 }
 
 const std::vector<SortOrder>& sort_orders() {
@@ -100,6 +100,7 @@ Key press(Key key, const Model& model, View& view) {
       return lines.empty() ? Key::none : key;
     case Key::quit:
       return key;
+    case Key::other:
     case Key::none:
       break;
   }

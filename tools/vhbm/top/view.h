@@ -10,12 +10,13 @@
 namespace vhbm::cli {
 
 enum class Key {
-  none,
+  none,   // time passed, or the size changed
+  other,  // one that means nothing
 #define KEY(name, characters, label, text) name,
 #include "keys.def"
 #undef KEY
 };
-// What a character means; none for those that mean nothing.
+// What a character means.
 [[nodiscard]] Key key_of(char character);
 
 struct SortOrder {
