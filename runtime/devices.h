@@ -9,6 +9,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "runtime/orders.h"
 #include "runtime/exports.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
@@ -85,6 +86,7 @@ class Devices {
   Exports exports;
   const pid_t owner = getpid();
   Sleep sleep{*this};
+  Orders orders{*this};
 };
 
 }  // namespace vhbm

@@ -9,7 +9,8 @@ enum ExitCode : int {
   exit_not_attached = 1,    // ps: a GPU process runs without vHBM
   exit_refused = 1,         // config: the file, or a variable, is not accepted
   exit_already_frozen = 2,  // off
-  exit_no_answer = 3,       // off: the process did not say that it is frozen
+  exit_order_refused = 2,   // sleep, wake, hold, tag, set: the process says why
+  exit_no_answer = 3,       // off, sleep, wake, hold, tag, set: the process does not answer
   exit_problem = 1,         // doctor: something that is needed is not there
   exit_no_driver = 2,       // doctor
   exit_usage = 64,          // the command line, or a value on it, is not accepted

@@ -31,6 +31,24 @@ std::string headline(const StatsSnapshot& snapshot, std::FILE* stream) {
   return text + (seconds == 0 ? "" : painted(up, Colour::dim, stream)) + "\n";
 }
 
+std::string sleeping(const StatsSnapshot& snapshot, std::FILE* stream) {
+  const std::uint64_t sleeps = snapshot[Stat::sleeps];
+  if (sleeps == 0) return {};
+  if (snapshot[Stat::asleep] != 0) {
+    const std::uint64_t stayed = snapshot[Stat::stayed_bytes];
+    return "  asleep    " +
+           painted("for " + duration_text(snapshot[Stat::asleep_ns]), Colour::green, stream) +
+           ", " + bytes_text(snapshot[Stat::left_bytes]) + " left HBM in " +
+           duration_text(snapshot[Stat::fall_asleep_ns]) +
+           (stayed == 0 ? "" : ", " + bytes_text(stayed) + " stay there") + "\n";
+  }
+  return "  awake     slept " + std::to_string(sleeps) + " times, " +
+         duration_text(snapshot[Stat::slept_ns]) + " in all; woke last in " +
+         duration_text(snapshot[Stat::wake_ns]) + " with " +
+         bytes_text(snapshot[Stat::woken_bytes]) + " in HBM, all back in " +
+         duration_text(snapshot[Stat::return_ns]) + "\n";
+}
+
 std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
   switch (snapshot.frozen) {
     case FreezeCause::none:
@@ -52,7 +70,8 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
 
 std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
                       std::FILE* stream) {
-  std::string text = headline(snapshot, stream) + paging(snapshot, stream);
+  std::string text = headline(snapshot, stream) + paging(snapshot, stream) +
+                     sleeping(snapshot, stream);
   text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
           bytes_text(snapshot[Stat::peak_hbm_bytes]) + "\n";
   text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + ", " +

@@ -157,6 +157,11 @@ TEST_F(Terminal, ShowsTheMapAndTakesKeys) {
   EXPECT_TRUE(shows("Keys of vhbm top")) << screen();
   press("x");
   EXPECT_TRUE(shows("    PID       HBM      HOST COMMAND")) << screen();
+  press("z");
+  EXPECT_TRUE(shows("process " + pid() + " is asleep")) << screen();
+  EXPECT_EQ(stat()["asleep"], 1);
+  press("w");
+  EXPECT_TRUE(shows("process " + pid() + " is awake")) << screen();
   end();
   EXPECT_TRUE(shows("No process of this user runs")) << screen();
   press("q");

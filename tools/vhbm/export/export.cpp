@@ -2,6 +2,7 @@
 // when it is asked for, so processes that have ended are gone from the next answer.
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -76,11 +77,12 @@ int serve(const std::string& address, const std::string& directory) {
     std::fflush(stdout);
     int taken = 0;
     sigwait(&ends, &taken);
+    // Its threads take seconds to end by themselves, and hold nothing that outlives the process.
+    _exit(exit_ok);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "vhbm: cannot serve %s: %s\n", address.c_str(), error.what());
     return exit_failed;
   }
-  return exit_ok;
 }
 
 // Of the form ADDRESS:PORT; the port 0 takes one that is free.

@@ -8,8 +8,11 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "commands.h"
 #include "exit_code.h"
@@ -38,6 +41,7 @@ Exit code: 0, also when nobody runs under vHBM; 64 when the command line is not 
 
 using Clock = std::chrono::steady_clock;
 constexpr int plain_width = 120;
+constexpr std::chrono::milliseconds answer_interval{50};
 
 struct Request {
   double interval = 1;  // seconds
@@ -78,33 +82,64 @@ void print_json(const Request& request, Collector& collector) {
   } while (sigtimedwait(&ends, nullptr, &interval) <= 0);
 }
 
-void steer(Key wanted, const Model& model, View& view) {
+// Asks a process to sleep or to wake, and waits for its answer without holding up the screen.
+class Asking {
+ public:
+  void ask(Key wanted, pid_t process) {
+    std::packaged_task<std::string()> task([wanted, process] {
+      return wanted == Key::sleep ? put_to_sleep(process) : wake_up(process);
+    });
+    answer_ = task.get_future();
+    // Who quits meanwhile does not wait for it.
+    std::thread(std::move(task)).detach();
+  }
+  [[nodiscard]] bool pending() const { return answer_.valid(); }
+  // The answer, once it is there.
+  [[nodiscard]] std::optional<std::string> take() {
+    if (!pending() || answer_.wait_for(Clock::duration::zero()) != std::future_status::ready) {
+      return std::nullopt;
+    }
+    return answer_.get();
+  }
+
+ private:
+  std::future<std::string> answer_;
+};
+
+void steer(Key wanted, const Model& model, View& view, Asking& asking) {
   const ProcessLine* process = chosen_of(model, view);
   if (process == nullptr) return;
-  view.message =
-      wanted == Key::sleep ? put_to_sleep(process->stats.pid) : wake_up(process->stats.pid);
+  const std::string pid = std::to_string(process->stats.pid);
+  if (asking.pending()) {
+    view.message = "wait for the answer to what was asked before";
+    return;
+  }
+  view.message = "asking process " + pid + (wanted == Key::sleep ? " to sleep" : " to wake");
+  asking.ask(wanted, process->stats.pid);
 }
 
 void watch(Screen& screen, Collector& collector, View view) {
+  Asking asking;
   Model model = collector.look(view.interval);
   Clock::time_point looked = Clock::now();
   for (;;) {
+    if (auto answer = asking.take()) view.message = std::move(*answer);
     const Canvas canvas{screen.width(), screen.height(), !locale_has_utf8(), !screen.has_colours()};
     screen.show(draw(model, view, canvas));
     const auto interval =
         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(view.interval));
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(looked + interval - Clock::now());
-    if (left.count() > 0) {
-      const Key key = screen.wait(left);
-      if (key != Key::none) view.message.clear();
-      const Key wanted = press(key, model, view);
-      if (wanted == Key::quit) return;
-      if (wanted != Key::none) steer(wanted, model, view);
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(looked + interval - Clock::now());
+    if (left.count() <= 0) {
+      model = collector.look(view.interval);
+      looked = Clock::now();
       continue;
     }
-    model = collector.look(view.interval);
-    looked = Clock::now();
+    if (asking.pending()) left = std::min(left, answer_interval);
+    const Key key = screen.wait(left);
+    if (key != Key::none) view.message.clear();
+    const Key wanted = press(key, model, view);
+    if (wanted == Key::quit) return;
+    if (wanted != Key::none) steer(wanted, model, view, asking);
   }
 }
 
