@@ -6,6 +6,7 @@ namespace vhbm::cli {
 enum ExitCode : int {
   exit_ok = 0,
   exit_no_process = 1,      // stat, regions, off: nobody runs under vHBM, or not that process
+  exit_not_attached = 1,    // ps: a GPU process runs without vHBM
   exit_refused = 1,         // config: the file, or a variable, is not accepted
   exit_already_frozen = 2,  // off
   exit_order_refused = 2,   // sleep, wake, hold, tag, set: the process says why
