@@ -15,7 +15,7 @@
 namespace vhbm {
 
 enum class StatKind { counter, gauge, peak };
-enum class StatUnit { bytes, count, nanoseconds, flag };
+enum class StatUnit { bytes, bytes_per_second, count, nanoseconds, flag };
 
 enum class Stat : std::size_t {
 #define STAT(kind, name, unit, text) name,
