@@ -13,6 +13,7 @@ enum ExitCode : int {
   exit_no_answer = 3,       // off, sleep, wake, hold, tag, set: the process does not answer
   exit_problem = 1,         // doctor: something that is needed is not there
   exit_no_driver = 2,       // doctor
+  exit_not_worth_it = 1,    // plan: the verdict is don't
   exit_usage = 64,          // the command line, or a value on it, is not accepted
   exit_failed = 70,         // something of our own failed, such as writing the summary
   exit_not_executable = 126,

@@ -184,13 +184,17 @@ void add_run_command(CLI::App& app, int& exit_code) {
                       "HBM it may hold: \"60GiB\", \"75%\", or bytes; all but a reserve otherwise");
   command->add_option("--host-limit", request->host_limit,
                       "page-locked host memory it may hold; half of what is available otherwise");
-  command->add_option("--config", request->config,
-                      "take options from this TOML file; --set counts more");
+  command
+      ->add_option("--config", request->config,
+                   "take options from this TOML file; --set counts more")
+      ->type_name("FILE");
   command->add_option("--set", request->settings, "set any option, as name=value; repeatable")
       ->take_all()
       ->allow_extra_args(false);
-  command->add_option("--summary", request->summary,
-                      "write what it came to into this file, as JSON, when the program ends");
+  command
+      ->add_option("--summary", request->summary,
+                   "write what it came to into this file, as JSON, when the program ends")
+      ->type_name("FILE");
   CLI::Option* quiet =
       command->add_flag("--quiet", request->quiet, "do not say what was found and what holds");
   command->add_flag("--verbose", request->verbose, "say it also where stderr is no terminal")
@@ -199,6 +203,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
                     "offer the library as libcuda.so.1 in LD_LIBRARY_PATH instead of LD_PRELOAD: "
                     "for programs that a preload does not reach (RTLD_DEEPBIND)");
   command->add_option("command", request->command, "the program and its arguments, after --")
+      ->type_name("COMMAND")
       ->required();
   command->footer(examples + options_help());
   command->positionals_at_end();
