@@ -189,6 +189,22 @@ TEST_F(Command, ShowsTheLivingAndSaysWhenThereAreNone) {
   EXPECT_NE(looked.output.find("HBM that this process may hold"), std::string::npos);
 }
 
+TEST_F(Command, SaysWhatHoldsToWhoAsks) {
+  const CommandResult told =
+      shell(vhbm + "run --verbose --hbm-limit 32MiB -- " + program + " 8 2>&1");
+  EXPECT_EQ(told.exit_code, 0);
+  EXPECT_NE(told.output.find("vhbm:   hbm_limit  32.0 MiB (VHBM_HBM_LIMIT)\n"), std::string::npos)
+      << told.output;
+  EXPECT_NE(told.output.find("\n8 MiB written and read back\n"), std::string::npos) << told.output;
+  // Once, also when one runs within another.
+  const CommandResult nested =
+      shell(vhbm + "run --verbose -- " VHBM_COMMAND " run --verbose -- true 2>&1");
+  EXPECT_EQ(nested.output.find("hbm_limit"), nested.output.rfind("hbm_limit")) << nested.output;
+  EXPECT_NE(nested.output.find("hbm_limit"), std::string::npos) << nested.output;
+  EXPECT_EQ(shell(vhbm + "run --quiet -- true 2>&1").output, "");
+  EXPECT_EQ(shell(vhbm + "run --quiet --verbose -- true 2>&1").exit_code, 64);
+}
+
 TEST_F(Command, ExplainsItself) {
   const CommandResult help = shell(vhbm + "run --help");
   EXPECT_EQ(help.exit_code, 0);

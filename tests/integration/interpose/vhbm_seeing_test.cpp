@@ -110,6 +110,10 @@ class Terminal : public Watched {
     Watched::TearDown();
   }
   void start(const std::string& variables, int width, int height) {
+    // A server that is ending would still be talked to.
+    shell(tmux_ + "kill-server 2>/dev/null");
+    tmux_ =
+        "tmux -L vhbm-test." + std::to_string(getpid()) + "-" + std::to_string(++servers_) + " ";
     const std::string command = variables + " " + tool + "top --interval 0.2";
     ASSERT_EQ(shell(tmux_ + "-f /dev/null -u new-session -d -x " + std::to_string(width) + " -y " +
                     std::to_string(height) + " '" + command + "; exec sleep 60' 2>&1")
@@ -124,7 +128,8 @@ class Terminal : public Watched {
     return eventually([&] { return screen().find(words) != std::string::npos; });
   }
 
-  const std::string tmux_ = "tmux -L vhbm-test." + std::to_string(getpid()) + " ";
+  std::string tmux_ = "tmux -L vhbm-test.none ";
+  int servers_ = 0;
 };
 
 TEST_F(Terminal, ShowsTheMapAndTakesKeys) {
@@ -177,11 +182,9 @@ TEST_F(Terminal, DegradesWhereThereIsLess) {
   EXPECT_NE(eight.find("\033[32m"), std::string::npos) << "8 colours";
   EXPECT_EQ(eight.find("\033[38;5;"), std::string::npos);
   for (const char c : screen()) ASSERT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f)) << screen();
-  shell(tmux_ + "kill-server");
   start("TERM=screen NO_COLOR=1 LC_ALL=C.UTF-8", 100, 30);
   ASSERT_TRUE(shows("capital: at least half of it in HBM")) << screen();
   EXPECT_EQ(screen("-e").find("\033[32m"), std::string::npos) << screen("-e");
-  shell(tmux_ + "kill-server");
   start("TERM=dumb", 100, 30);
   EXPECT_TRUE(shows("TERM is dumb, so this is printed once")) << screen();
   EXPECT_TRUE(shows(" " + pid() + " ")) << screen();

@@ -196,7 +196,7 @@ std::string of(double part, double whole, std::string (*text)(double)) {
 }
 
 std::string of_link(double rate, double peak) {
-  if (peak <= 0) return rate_text(rate) + "; nothing copied yet";
+  if (peak <= 0) return rate_text(rate) + ", no best known yet";
   return of(rate, peak, rate_text) + " at best";
 }
 
@@ -218,7 +218,7 @@ int put_totals(Grid& grid, const Model& model, int rows) {
        Ink::hbm},
       {"to host", totals.to_host, totals.link_to_host, of_link(totals.to_host, totals.link_to_host),
        Ink::host},
-      {"stall", totals.stall, 1, "of the time the worst process's gate was closed",
+      {"stall", totals.stall, 1, "of the time, at the worst process's gate",
        stall_ink(totals.stall)},
   };
   int row = 1;
