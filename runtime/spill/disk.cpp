@@ -191,7 +191,7 @@ void Disk::release(std::span<const Extent> places) noexcept {
     length_ = extents_.end();
 }
 
-Status Disk::settle() {
+Status Disk::settle(std::span<const Extent>) {
   if (direct_) return {};
   // What the page cache holds is not on the disk yet, and may never fit there.
   if (fdatasync(descriptor_) != 0) return disk_failure(name_, errno);

@@ -40,7 +40,7 @@ class Disk : public Medium {
   [[nodiscard]] Result<std::unique_ptr<Channel>> open_channel() override;
   [[nodiscard]] Result<Extent> reserve(Bytes size) override;
   void release(std::span<const Extent> places) noexcept override;
-  [[nodiscard]] Status settle() override;
+  [[nodiscard]] Status settle(std::span<const Extent> places) override;
 
   [[nodiscard]] int descriptor() const { return descriptor_; }
   [[nodiscard]] bool is_direct() const { return direct_; }

@@ -58,8 +58,9 @@ class Medium {
   [[nodiscard]] virtual Result<Extent> reserve(Bytes size) = 0;
   // Forgets what is there, and gives the room back.
   virtual void release(std::span<const Extent> places) noexcept = 0;
-  // After a batch of writes, all finished: they are where they should be, or this says not.
-  [[nodiscard]] virtual Status settle() = 0;
+  // After a batch of writes to `places`, all finished: they are where they should be, or this says
+  // not.
+  [[nodiscard]] virtual Status settle(std::span<const Extent> places) = 0;
 };
 
 }  // namespace vhbm

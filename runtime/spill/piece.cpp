@@ -207,12 +207,12 @@ Status run(Medium& medium, Work work, std::size_t count) {
 
 Status write_pieces(Medium& medium, CompressionChoice compression, std::span<PieceToWrite> pieces) {
   Status status = run(medium, Writing(medium, compression, pieces), pieces.size());
-  if (status.ok()) status = medium.settle();
-  if (status.ok()) return status;
   std::vector<Extent> reserved;
   for (const PieceToWrite& piece : pieces) {
     if (piece.record.place.size.value != 0) reserved.push_back(piece.record.place);
   }
+  if (status.ok()) status = medium.settle(reserved);
+  if (status.ok()) return status;
   medium.release(reserved);
   return status;
 }

@@ -22,14 +22,19 @@ Status no_memory() {
   return {Errc::out_of_memory, "no memory to keep account of blocks"};
 }
 
+Status of_parent() {
+  return {Errc::unsupported, "blocks belong to the process that wrote them, not to its children"};
+}
+
 }  // namespace
 
 TieredStore::~TieredStore() {
-  release(std::move(blocks_));
+  if (is_ours()) release(std::move(blocks_));
 }
 
 Status TieredStore::write(std::span<const BlockSource> blocks) {
   if (blocks.empty()) return {};
+  if (!is_ours()) return of_parent();
   try {
     Status status(Errc::tier_full, "there is no tier below host memory");
     for (const auto& medium : media_) {
@@ -78,6 +83,7 @@ Status TieredStore::write_to(Medium& medium, std::span<const BlockSource> blocks
 }
 
 Status TieredStore::read(std::span<const BlockTarget> blocks) {
+  if (!is_ours()) return of_parent();
   try {
     std::map<Medium*, std::vector<PieceToRead>> wanted;
     {
@@ -103,6 +109,7 @@ Status TieredStore::read(std::span<const BlockTarget> blocks) {
 }
 
 void TieredStore::drop(std::span<const BlockKey> keys) noexcept {
+  if (!is_ours()) return;
   Blocks dropped;
   {
     std::lock_guard lock(mutex_);

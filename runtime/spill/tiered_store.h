@@ -3,6 +3,8 @@
 // checksum. Locking: a lock over what is known of the blocks, which is not held while bytes move.
 #pragma once
 
+#include <unistd.h>
+
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,11 +37,15 @@ class TieredStore : public BlockStore {
   };
   using Blocks = std::map<BlockKey, Block>;
 
+  // In a forked child all this is the parent's: file, keys, connections.
+  [[nodiscard]] bool is_ours() const { return getpid() == owner_; }
+
   [[nodiscard]] Status write_to(Medium& medium, std::span<const BlockSource> blocks);
   void release(Blocks blocks);
 
   const std::vector<std::unique_ptr<Medium>> media_;
   const CompressionChoice compression_;
+  const pid_t owner_ = getpid();
   mutable std::mutex mutex_;
   Blocks blocks_;
 };

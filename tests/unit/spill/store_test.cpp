@@ -29,7 +29,7 @@ class Drawer : public Medium {
     std::lock_guard lock(mutex);
     for (const Extent& place : places) bytes.erase(place.offset.value);
   }
-  [[nodiscard]] Status settle() override { return settled; }
+  [[nodiscard]] Status settle(std::span<const Extent>) override { return settled; }
 
   std::mutex mutex;
   std::map<std::uint64_t, ByteVector> bytes;
