@@ -11,6 +11,7 @@
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
+#include "policies/wake.h"
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
@@ -78,8 +79,8 @@ void Session::try_to_start(const Linkage& linkage) {
     log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
     return;
   }
-  auto started =
-      Runtime::start(linkage.driver, *options, {find_policy(options->policy)->plan, &guess_tag});
+  auto started = Runtime::start(linkage.driver, *options,
+                                {find_policy(options->policy)->plan, &guess_tag, &wake_order});
   if (!started.ok()) {
     log_error("vHBM is off in this process: {}", started.status().message());
     return;

@@ -10,14 +10,14 @@
 
 namespace vhbm::interpose {
 
-// `say` is called with the runtime, inside the gate.
+// `say` is called with the runtime, inside the gate, and before it where that is held closed.
 template <typename... P, typename Say>
 CUresult submit(CUresult (CUDAAPI* Functions::*function)(P...), Say&& say,
                 std::type_identity_t<P>... arguments) {
   const HookScope scope;
   Runtime* const runtime = scope.runtime();
   if (runtime == nullptr) return scope.call(function, arguments...);
-  const auto pass = runtime->gate().pass();
+  const auto pass = runtime->gate().pass([&] { say(*runtime); });
   say(*runtime);
   return scope.call(function, arguments...);
 }

@@ -42,13 +42,15 @@ CUresult Copier::poll() {
   return driver_.cuStreamQuery(stream_);
 }
 
-CUresult Copier::wait(std::chrono::nanoseconds patience) {
+CUresult Copier::wait(std::chrono::nanoseconds patience, const Meanwhile& meanwhile) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   auto pause = std::chrono::microseconds(5);
   CUresult landed = poll();
   while (landed == CUDA_ERROR_NOT_READY && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::microseconds(100));
+    if (!meanwhile || !meanwhile()) {
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, std::chrono::microseconds(100));
+    }
     landed = poll();
   }
   return landed;

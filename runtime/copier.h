@@ -5,6 +5,7 @@
 #include <cuda.h>
 
 #include <chrono>
+#include <functional>
 
 #include "runtime/driver.h"
 #include "runtime/units.h"
@@ -31,8 +32,10 @@ class Copier {
   [[nodiscard]] CUresult copy(DeviceAddress to, DeviceAddress from, Bytes size);
   // CUDA_SUCCESS once all copies landed, CUDA_ERROR_NOT_READY before. From any thread.
   [[nodiscard]] CUresult poll();
-  // poll() until it answers something else than CUDA_ERROR_NOT_READY, or `patience` ends.
-  [[nodiscard]] CUresult wait(std::chrono::nanoseconds patience);
+  // poll() until it answers something else than CUDA_ERROR_NOT_READY, or `patience` ends. Calls
+  // `meanwhile`, which says whether it found something to do, in between.
+  using Meanwhile = std::function<bool()>;
+  [[nodiscard]] CUresult wait(std::chrono::nanoseconds patience, const Meanwhile& meanwhile = {});
 
  private:
   const Driver& driver_;

@@ -106,6 +106,10 @@ struct Device {
   PageKernels kernels;
   Precopy precopy;
   std::atomic<Epoch> now{1};
+  std::atomic<Epoch> slept_at{0};  // when the process last fell asleep
+  // It woke then, and what left with the sleep is still coming back.
+  std::atomic<bool> returning{false};
+  std::atomic<std::chrono::steady_clock::time_point> woken_at{};
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.
   std::vector<Frame*> quarantine;

@@ -12,6 +12,7 @@
 #include "runtime/exports.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
+#include "runtime/sleep.h"
 
 namespace vhbm {
 
@@ -83,6 +84,7 @@ class Devices {
   std::array<std::atomic<PagedDevice*>, most> devices{};  // by ordinal; owned
   Exports exports;
   const pid_t owner = getpid();
+  Sleep sleep{*this};
 };
 
 }  // namespace vhbm

@@ -17,31 +17,16 @@ constexpr std::chrono::seconds copy_patience{2};
 
 Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   if (!device_.prepare_copies()) return Outcome::failed;
-  ContextScope scope(device_.driver, device_.copier.context());
+  const ContextScope scope(device_.driver, device_.copier.context());
   if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
-
-  // What an earlier flip left behind still reads or writes frames.
-  const CUresult left_behind = device_.copier.poll();
-  if (left_behind == CUDA_ERROR_NOT_READY) return Outcome::deadline;
-  if (left_behind != CUDA_SUCCESS) {
-    device_.gpu_failed("the GPU reports errors");
-    return Outcome::failed;
-  }
-
-  choose_promotions(plan);
-  choose_evictions(plan);
-  if (promotions_.empty() && evictions_.empty()) return Outcome::no_memory;
-  Outcome outcome = Outcome::done;
+  Outcome outcome = prepare(plan);
+  if (outcome != Outcome::done) return outcome;
   bool quiet = false;
   {
     Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience);
     switch (quiesce.outcome()) {
       case Quiesce::Outcome::quiet:
-        if (!validate() || !move_all(promotions_, PageState::arriving, PageState::resident) ||
-            !move_all(evictions_, PageState::leaving, PageState::host_mapped)) {
-          outcome = Outcome::failed;
-        }
-        device_.regions.quiet();
+        outcome = carry_out();
         quiet = true;
         break;
       case Quiesce::Outcome::deadline:
@@ -64,6 +49,39 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   }
   // Writes that were seen before count no more, so what waited through them is worth nothing.
   if (quiet) device_.drop_arrivals();
+  return settle(outcome);
+}
+
+Flip::Outcome Flip::run_behind_closed_gate(const Plan& plan, Copier::Meanwhile meanwhile) {
+  if (!device_.prepare_copies()) return Outcome::failed;
+  const ContextScope scope(device_.driver, device_.copier.context());
+  if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
+  meanwhile_ = std::move(meanwhile);
+  const Outcome outcome = prepare(plan);
+  return outcome == Outcome::done ? settle(carry_out()) : outcome;
+}
+
+Flip::Outcome Flip::prepare(const Plan& plan) {
+  // What an earlier flip left behind still reads or writes frames.
+  const CUresult left_behind = device_.copier.poll();
+  if (left_behind == CUDA_ERROR_NOT_READY) return Outcome::deadline;
+  if (left_behind != CUDA_SUCCESS) {
+    device_.gpu_failed("the GPU reports errors");
+    return Outcome::failed;
+  }
+  choose_promotions(plan);
+  choose_evictions(plan);
+  return promotions_.empty() && evictions_.empty() ? Outcome::no_memory : Outcome::done;
+}
+
+Flip::Outcome Flip::carry_out() {
+  const bool all = validate() && move_all(promotions_, PageState::arriving, PageState::resident) &&
+                   move_all(evictions_, PageState::leaving, PageState::host_mapped);
+  device_.regions.quiet();
+  return all ? Outcome::done : Outcome::failed;
+}
+
+Flip::Outcome Flip::settle(Outcome outcome) {
   settle(evictions_, PageState::leaving, PageState::resident);
   settle(promotions_, PageState::arriving, PageState::host_mapped);
   if (outcome == Outcome::done) device_.gpu_answered();
@@ -216,11 +234,19 @@ bool Flip::move_all(Moves& moves, PageState during, PageState after) {
 }
 
 bool Flip::copy(Moves& moves) {
-  CUresult result = CUDA_SUCCESS;
-  for (const Move& move : moves) {
-    if (move.has_copy) continue;
+  for (std::size_t i = 0, count = 0; i < moves.size(); i += count) {
+    count = 1;
+    if (moves[i].has_copy) continue;
+    // Neighbours on both sides are one copy.
+    const Bytes each = moves[i].region->chunk_size;
+    while (i + count < moves.size() && !moves[i + count].has_copy &&
+           moves[i + count].from->alias == moves[i].from->alias + each * count &&
+           moves[i + count].to->alias == moves[i].to->alias + each * count) {
+      ++count;
+    }
     copies_in_flight_ = true;
-    result = device_.copier.copy(move.to->alias, move.from->alias, move.region->chunk_size);
+    const CUresult result =
+        device_.copier.copy(moves[i].to->alias, moves[i].from->alias, each * count);
     if (result != CUDA_SUCCESS) return land(result);
   }
   if (!copies_in_flight_) return true;
@@ -248,7 +274,7 @@ bool Flip::copy(Moves& moves) {
 
 bool Flip::land(CUresult queued) {
   copies_in_flight_ = true;
-  const CUresult landed = device_.copier.wait(copy_patience);
+  const CUresult landed = device_.copier.wait(copy_patience, meanwhile_);
   // An error tells nothing of the copies.
   copies_in_flight_ = landed != CUDA_SUCCESS;
   if (queued == CUDA_SUCCESS && landed == CUDA_SUCCESS) return true;

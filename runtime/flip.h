@@ -29,6 +29,9 @@ class Flip {
 
   // Moves what of the plan there are frames for.
   [[nodiscard]] Outcome run(const Plan& plan, std::chrono::nanoseconds patience);
+  // The same behind a gate that the caller has closed, the GPU being quiet. `meanwhile` is called
+  // while copies are in flight, as Copier::wait says.
+  [[nodiscard]] Outcome run_behind_closed_gate(const Plan& plan, Copier::Meanwhile meanwhile);
 
   // How long the gate was closed, and how much of that the drain took.
   [[nodiscard]] std::chrono::nanoseconds stall() const { return stall_; }
@@ -55,6 +58,11 @@ class Flip {
   };
   using Moves = std::vector<Move>;
 
+  // The phases before the gate: `done` when there is something to move.
+  [[nodiscard]] Outcome prepare(const Plan& plan);
+  // Those behind it.
+  [[nodiscard]] Outcome carry_out();
+  [[nodiscard]] Outcome settle(Outcome outcome);
   [[nodiscard]] static bool by_address(const Move& a, const Move& b) {
     return a.address() < b.address();
   }
@@ -86,6 +94,7 @@ class Flip {
   Moves promotions_, evictions_;
   std::size_t vacated_ = 0;
   bool copies_in_flight_ = false;
+  Copier::Meanwhile meanwhile_;
   std::chrono::nanoseconds stall_{0}, drained_in_{0};
 };
 

@@ -164,18 +164,28 @@ void Frames::end_growth(CUresult result, CUmemGenericAllocationHandle handle) {
   publish();
 }
 
-bool Frames::shrink(std::size_t keep) {
-  if (host_.free.size() <= keep) return false;
-  Frame* frame = host_.free.back();
-  host_.free.pop_back();
+bool Frames::shrink(Tier tier, std::size_t keep) {
+  Pool& from = pool(tier);
+  if (from.free.size() <= keep) return false;
+  Frame* frame = from.free.back();
+  from.free.pop_back();
   note_spare_host();
   release(frame);
   publish();
   return true;
 }
 
+bool Frames::grow(Tier tier, std::size_t idle_wanted) {
+  Pool& to = pool(tier);
+  if (to.free.size() >= idle_wanted || to.made.load(relaxed) >= capacity(tier)) return false;
+  const auto made = make(tier);
+  if (!made.ok()) return false;
+  give_back(*made);
+  return true;
+}
+
 bool Frames::yield_host() {
-  if (shrink(0)) return true;
+  if (shrink(Tier::host, 0)) return true;
   Frame* frame = host_.copies != 0 && reclaim_ ? reclaim_(Tier::host) : nullptr;
   if (frame == nullptr) return false;
   release(frame);

@@ -81,8 +81,10 @@ class Frames {
   [[nodiscard]] bool others_may_yield() const {
     return host_ledger_.spare_of_others(host_member_).value != 0;
   }
-  // Gives an idle host frame back to the system. False when there is none beyond `keep`.
-  bool shrink(std::size_t keep);
+  // Gives an idle frame back to the driver. False when there is none beyond `keep`.
+  bool shrink(Tier tier, std::size_t keep);
+  // Makes one ahead of need. False when that many are idle, or no more can be had.
+  bool grow(Tier tier, std::size_t idle_wanted);
   // The application came to page-lock what host frames hold: those that are idle, and those that
   // keep copies, are given back until host_limit holds.
   void trim_host();

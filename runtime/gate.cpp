@@ -130,13 +130,20 @@ Gate::Slot* Gate::slot_of_this_thread() noexcept {
 }
 
 void Gate::wait_until_open(Slot* slot) noexcept {
-  if constexpr (!keeps(Protection::gate)) return;
+  if constexpr (!keeps(Protection::gate)) {
+    slot->inside.exchange(1, std::memory_order_seq_cst);
+    return;
+  }
   const auto begin = Clock::now();
+  // Counted before the knock: who holds the gate only after that looks who waits.
+  waiting_.fetch_add(1, std::memory_order_seq_cst);
   do {
+    if (held_.load(std::memory_order_seq_cst) && knock_) knock_();
     slot->inside.store(0, std::memory_order_release);
     closed_.wait(1);
     slot->inside.exchange(1, std::memory_order_seq_cst);
   } while (closed_.load(std::memory_order_seq_cst) != 0);
+  waiting_.fetch_sub(1, std::memory_order_seq_cst);
   const auto waited = std::chrono::nanoseconds(Clock::now() - begin);
   waits_.fetch_add(1, std::memory_order_relaxed);
   waited_ns_.fetch_add(static_cast<std::uint64_t>(waited.count()), std::memory_order_relaxed);
@@ -170,6 +177,7 @@ bool Gate::close(Clock::time_point deadline) noexcept {
 }
 
 void Gate::open() noexcept {
+  held_.store(false, std::memory_order_seq_cst);
   closed_.store(0, std::memory_order_seq_cst);
   closed_.notify_all();
   has_closer_.store(false, std::memory_order_release);

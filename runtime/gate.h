@@ -6,11 +6,15 @@
 // A thread announces itself and then looks whether the gate is closed; the closer closes and then
 // looks who is announced. Both in sequentially consistent order, so at least one of the two sees
 // the other.
+//
+// A gate may be held closed for long, while the process is asleep. Whoever comes then says what its
+// work needs before it waits, and knocks; who holds the gate opens it in time.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace vhbm {
@@ -50,14 +54,23 @@ class Gate {
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
 
-  // Waits while the gate is closed, unless this thread is already inside.
-  Pass pass() noexcept {
+  // Waits while the gate is closed, unless this thread is already inside. `say` tells what the work
+  // needs; it is called outside, and only where the gate is held.
+  template <typename Say>
+  Pass pass(Say&& say) noexcept {
     Slot* slot = cached_.gate == id_ ? cached_.slot : slot_of_this_thread();
     if (slot->depth++ == 0) {
       slot->inside.exchange(1, std::memory_order_seq_cst);
-      if (closed_.load(std::memory_order_seq_cst) != 0) wait_until_open(slot);
+      if (closed_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
+        slot->inside.store(0, std::memory_order_release);
+        if (held_.load(std::memory_order_seq_cst)) say();
+        wait_until_open(slot);
+      }
     }
     return Pass(slot);
+  }
+  Pass pass() noexcept {
+    return pass([] {});
   }
 
   // Holds new submitters back and waits for those inside to leave. False, and open again, when one
@@ -66,6 +79,13 @@ class Gate {
   [[nodiscard]] bool close(Clock::time_point deadline) noexcept;
   // By who closed it.
   void open() noexcept;
+  // By who closed it: it stays closed for long. Who waits already, or comes until it opens, knocks.
+  void hold() noexcept { held_.store(true, std::memory_order_seq_cst); }
+  // What a knock does, in the thread that knocks; it may come late, and more than once. Set before
+  // any thread passes.
+  void on_knock(std::function<void()> knock) { knock_ = std::move(knock); }
+  // Threads that wait for it to open.
+  [[nodiscard]] std::uint32_t waiting() const { return waiting_.load(std::memory_order_seq_cst); }
 
   // Passes that found the gate closed, and the time they waited, over all threads.
   [[nodiscard]] std::uint64_t waits() const { return waits_.load(std::memory_order_relaxed); }
@@ -88,7 +108,9 @@ class Gate {
   const std::uint64_t id_;  // never reused, unlike an address
   std::shared_ptr<Slots> slots_;
   alignas(64) std::atomic<std::uint32_t> closed_{0};
-  std::atomic<bool> has_closer_{false};
+  std::atomic<bool> has_closer_{false}, held_{false};
+  std::function<void()> knock_;
+  std::atomic<std::uint32_t> waiting_{0};
   alignas(64) std::atomic<std::uint64_t> waits_{0};
   std::atomic<std::uint64_t> waited_ns_{0};
 };

@@ -63,6 +63,7 @@ Status Gathering::hopeless() const {
 Status Gathering::gather(DeviceAddress inside, const CUmemAllocationProp& properties) {
   if (Status status = check(properties); !status.ok()) return status;
   const RelaxedCapture relaxed(device_.driver);
+  { const auto wakes = gate_.pass(); }
   RegionId id;
   Bytes size;
   {

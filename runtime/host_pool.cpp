@@ -21,6 +21,8 @@ Status HostPool::start() {
 }
 
 std::size_t HostPool::wanted() const {
+  // Nothing comes to the host until it wakes.
+  if (device_.process.sleep.load() == SleepState::asleep) return 0;
   const Frames& frames = *device_.frames;
   const Bytes pool = device_.options.host_pool.resolve(frames.limits().host, gib(1));
   const bool filling =
@@ -48,7 +50,7 @@ void HostPool::round() {
       wanted_now = wanted();
       if (wanted_now != 0) needed_at_ = Clock::now();
       if (Clock::now() - needed_at_ > device_.options.host_idle) {
-        if (!frames.shrink(1)) return;
+        if (!frames.shrink(Tier::host, 1)) return;
         continue;
       }
       if (Clock::now() - refused_at_ < after_refusal || !frames.begin_growth(wanted_now)) return;

@@ -118,6 +118,23 @@ std::string Form<Milliseconds>::write(const Milliseconds& value) {
   return std::to_string(value.count()) + "ms";
 }
 
+bool Form<Pause>::read(std::string_view text, Pause& value) {
+  const double number = take_number(text);
+  double scale = 0;
+  if (text == "ms") scale = 1;
+  if (text.empty() || text == "s") scale = 1000;
+  if (text == "m") scale = 60'000;
+  if (text == "h") scale = 3'600'000;
+  const double milliseconds = number * scale;
+  if (number < 0 || scale == 0 || milliseconds > 86'400'000) return false;
+  if (milliseconds != 0 && milliseconds < 10) return false;
+  value = {Milliseconds(static_cast<std::int64_t>(milliseconds))};
+  return true;
+}
+std::string Form<Pause>::write(const Pause& value) {
+  return value.length.count() == 0 ? "0" : std::to_string(value.length.count()) + "ms";
+}
+
 bool Form<Percent>::read(std::string_view text, Percent& value) {
   const double number = take_number(text);
   if (number < 1 || number > 100 || (!text.empty() && text != "%")) return false;

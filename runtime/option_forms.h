@@ -33,6 +33,8 @@ FORM(ChunkSize, "size", true, "2MiB times a power of two, at most 1GiB")
 FORM(Report, "word", true, "physical or virtual")
 FORM(Milliseconds, "time", true,
      "a time of 1ms to 1h, such as 5ms or 2s (a plain number is milliseconds)")
+FORM(Pause, "time", true,
+     "0 for never, or a time of 10ms to 24h, such as 30s or 5m (a plain number is seconds)")
 FORM(Percent, "share", true, "1% to 100%")
 FORM(Text, "text", true, "any text")
 FORM(LogLevel, "word", true, "trace, debug, info, warn, error or off")

@@ -60,6 +60,11 @@ struct Percent {
 };
 
 using Milliseconds = std::chrono::milliseconds;
+// A time that may be none at all.
+struct Pause {
+  Milliseconds length{0};
+  constexpr bool operator==(const Pause&) const = default;
+};
 using Text = std::string;
 
 // The rows of options.def, to count them and to index by them.

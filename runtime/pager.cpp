@@ -7,6 +7,7 @@
 
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
+#include "runtime/migration.h"
 
 namespace vhbm {
 namespace {
@@ -23,6 +24,8 @@ constexpr std::chrono::milliseconds between_pool_looks{20};
 constexpr std::chrono::milliseconds after_failure{100};
 // How long a flip waits for the application to wait for its work.
 constexpr std::chrono::milliseconds quiet_point_patience{20};
+// Share of the time that the gate may be closed while a sleep's chunks come back.
+constexpr std::int64_t return_share = 50;
 // How sure a tag by evidence has to be for a promise about weights to hold for a region.
 constexpr unsigned surely = 90;
 
@@ -83,9 +86,15 @@ void Pager::round() {
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;
   observe_regions();
+  // Whoever puts the process to sleep waits for the chunks that are to be put right.
+  if (device_.process.sleep.load() != SleepState::awake && device_.repairs.empty()) return;
   if (device_.frozen() || resting() || decisions_.plan == nullptr) return;
   const Plan plan = make_plan();
   if (plan.empty()) {
+    if (device_.returning.exchange(false)) {
+      const std::chrono::nanoseconds took = Clock::now() - device_.woken_at.load();
+      device_.stats.set(Stat::return_ns, static_cast<std::uint64_t>(took.count()));
+    }
     device_.drop_arrivals();
     wants_quiet_point_.store(false, std::memory_order_relaxed);
     return;
@@ -128,7 +137,10 @@ bool Pager::clean_up() {
   // Before live regions have to leave.
   const bool needed = device_.frames->owed() != 0 || device_.frames->over_limit();
   allocator_.give_up_idle(needed ? Clock::now() : Clock::now() - idle_patience);
-  if (device_.graveyard.empty() || device_.drain.capturing()) return true;
+  if (device_.graveyard.empty() || device_.drain.capturing() ||
+      device_.process.sleep.load() != SleepState::awake) {
+    return true;
+  }
   Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
   quiesce.reopen();
   // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
@@ -241,17 +253,7 @@ Plan Pager::make_plan() {
       device_.options.high_watermark.value == 100) {
     return {};
   }
-  std::vector<Candidate> candidates;
-  for (const Region* region : device_.regions.live()) {
-    const Epoch named = device_.regions.last_use(region->index);
-    for (std::size_t i = 0; i < region->frames.size(); ++i) {
-      const ChunkId id = device_.page_of(region->address_of(i));
-      const PageState state = device_.pages.state(id);
-      if (state != PageState::resident && state != PageState::host_mapped) continue;
-      candidates.push_back({id, region->chunk_size, std::max(named, device_.pages.last_use(id)),
-                            state == PageState::resident, region->held, region->tag.tag});
-    }
-  }
+  const std::vector<Candidate> candidates = candidates_of(device_);
   const Bytes most = device_.options.flip_size.resolve(frames.limits().hbm, mib(64));
   situation.candidates = candidates;
   situation.free_hbm = frames.frame_size() * frames.available_hbm_beyond_spare();
@@ -308,7 +310,10 @@ void Pager::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
 }
 
 void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least) {
-  const auto share = static_cast<std::int64_t>(device_.options.stall_share.value);
+  // What comes back after a sleep is needed now, and while nobody waits it costs nothing.
+  const bool returning = device_.returning.load(std::memory_order_relaxed);
+  const auto share = std::max<std::int64_t>(
+      static_cast<std::int64_t>(device_.options.stall_share.value), returning ? return_share : 1);
   const std::chrono::nanoseconds rest = stall * (100 - share) / share;
   next_flip_ = std::max(next_flip_, Clock::now() + std::max(rest, at_least));
 }

@@ -1,6 +1,6 @@
 // What the devices of one process share: the gate before all GPU work, what is known of the work in
-// flight, the window of addresses, and the ledger of host memory. Outlives them. Locking: each
-// member's own.
+// flight, the window of addresses, the ledger of host memory, and whether the process sleeps.
+// Outlives them. Locking: each member's own.
 #pragma once
 
 #include <atomic>
@@ -9,6 +9,7 @@
 #include "runtime/gate.h"
 #include "runtime/host_ledger.h"
 #include "runtime/shared_window.h"
+#include "runtime/sleep_state.h"
 #include "runtime/stats.h"
 
 namespace vhbm {
@@ -22,6 +23,8 @@ struct Process {
   HostLedger host;
   SharedWindow window;
   std::atomic<bool> has_devices{false};
+  // Other than awake: only who puts the process to sleep moves anything. Written by Sleep alone.
+  std::atomic<SleepState> sleep{SleepState::awake};
 };
 
 }  // namespace vhbm

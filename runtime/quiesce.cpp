@@ -48,6 +48,16 @@ void Quiesce::reopen() {
     closed_ = false;
     stall_ = Gate::Clock::now() - begin_;
   }
+  count();
+}
+
+void Quiesce::keep_closed() {
+  stall_ = Gate::Clock::now() - begin_;
+  closed_ = false;
+  count();
+}
+
+void Quiesce::count() {
   const auto stall = static_cast<std::uint64_t>(stall_.count());
   if (counted_) return;
   counted_ = true;

@@ -27,11 +27,14 @@ class Quiesce {
   [[nodiscard]] std::chrono::nanoseconds drained_in() const { return drained_in_; }
   // Lets submitters go on; counts the stall. Harmless when already open.
   void reopen();
+  // The gate stays closed, and is the caller's to open; what follows is no stall.
+  void keep_closed();
   // How long the gate was closed; after reopen().
   [[nodiscard]] std::chrono::nanoseconds stall() const { return stall_; }
 
  private:
   [[nodiscard]] Outcome attempt(Gate::Clock::time_point deadline);
+  void count();
 
   Gate& gate_;
   Drain& drain_;

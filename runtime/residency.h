@@ -19,6 +19,7 @@ struct Candidate {
   bool resident = false;       // in HBM; otherwise host-mapped
   bool held = false;           // may not leave HBM
   Tag tag = Tag::other;
+  bool has_copy = false;  // a frame of the other tier holds what were its bytes once
 };
 
 // What a policy keeps in mind from one plan to the next.
@@ -55,14 +56,24 @@ struct Plan {
   [[nodiscard]] bool empty() const { return promote.empty() && evict.empty(); }
 };
 
+// What a process needs when it wakes: of the chunks that are host-mapped, those that its first work
+// waits for, in order. The rest comes while it runs.
+struct Waking {
+  std::span<const Candidate> candidates;
+  std::uint64_t slept_at = 0;  // on the scale of last_use: what is later was asked for while asleep
+  std::uint64_t recent = 0;    // so long before its last use a process is taken to be in one step
+};
+
+using WakeOrder = std::vector<ChunkId> (*)(const Waking&);
 using Planner = Plan (*)(const Situation&);
 using Tagger = TagGuess (*)(const RegionHistory&);
 
 // The decisions that the pager asks for. Without a planner nothing moves, without a tagger no
-// region gets a tag by evidence.
+// region gets a tag by evidence, without an order for waking nothing is waited for.
 struct Decisions {
   Planner plan = nullptr;
   Tagger guess_tag = nullptr;
+  WakeOrder wake_order = nullptr;
 };
 
 }  // namespace vhbm

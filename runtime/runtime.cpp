@@ -14,7 +14,7 @@ Runtime::~Runtime() {
   stop();
   if (devices_ == nullptr) return;
   bool ended = getpid() == devices_->owner;
-  ended = ended && devices_->exports.ended();
+  ended = ended && devices_->exports.ended() && devices_->sleep.ended();
   devices_->each([&](const PagedDevice& one) { ended = ended && one.ended(); });
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
@@ -36,6 +36,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->devices_ = std::make_unique<Devices>(driver, options, decisions);
     if (Status status = runtime->add_device(); !status.ok()) return status;
+    if (Status status = runtime->devices_->sleep.start(); !status.ok()) return status;
     runtime->window_ = runtime->devices_->process.window.whole();
     runtime->gate_ = &runtime->devices_->process.gate;
     return runtime;
@@ -268,9 +269,14 @@ void Runtime::quiet_point() noexcept {
   devices_->each([](PagedDevice& one) { one.pager.quiet_point(); });
 }
 
+Sleep& Runtime::sleep() noexcept {
+  return devices_->sleep;
+}
+
 void Runtime::stop() noexcept {
   if (devices_ == nullptr) return;
   devices_->exports.stop();
+  devices_->sleep.stop();
   devices_->each([](PagedDevice& one) { one.stop(); });
   const bool child = getpid() != devices_->owner;
   // The parent's flip may have been under way: nobody here would open the gate again.

@@ -16,6 +16,7 @@
 #include "runtime/region_view.h"
 #include "runtime/regions.h"
 #include "runtime/residency.h"
+#include "runtime/sleep.h"
 #include "runtime/status.h"
 #include "runtime/stream_order.h"
 #include "runtime/units.h"
@@ -172,6 +173,9 @@ class Runtime {
 
   // The application waited for work of its own: a flip finds the GPU quiet now, if ever.
   void quiet_point() noexcept;
+
+  // Puts the process to sleep, wakes it, or takes some of its HBM away.
+  [[nodiscard]] Sleep& sleep() noexcept;
 
   // Stops the pager's thread; mappings stay as they are. Called in a forked child and at exit.
   void stop() noexcept;

@@ -10,6 +10,7 @@
 
 #include "policies/policy.h"
 #include "policies/tagging.h"
+#include "policies/wake.h"
 
 namespace vhbm {
 namespace {
@@ -130,7 +131,8 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
 void PagerTest::start(const Options& options) {
   Options with_state = options;
   with_state.state_dir = state_dir_;
-  auto started = Runtime::start(driver_, with_state, {find_policy("lru")->plan, &guess_tag});
+  auto started =
+      Runtime::start(driver_, with_state, {find_policy("lru")->plan, &guess_tag, &wake_order});
   if (!started.ok()) throw std::runtime_error(started.status().message());
   runtime_ = std::move(*started);
   runtime_->stream_created(context_, stream_);

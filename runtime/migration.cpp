@@ -1,0 +1,104 @@
+// Every batch is a flip behind the gate that is closed already.
+#include "runtime/migration.h"
+
+#include <algorithm>
+
+#include "runtime/context_scope.h"
+
+namespace vhbm {
+
+std::vector<Candidate> candidates_of(Device& device) {
+  std::vector<Candidate> candidates;
+  for (const Region* region : device.regions.live()) {
+    const Epoch named = device.regions.last_use(region->index);
+    for (std::size_t i = 0; i < region->frames.size(); ++i) {
+      const ChunkId id = device.page_of(region->address_of(i));
+      const PageState state = device.pages.state(id);
+      if (state != PageState::resident && state != PageState::host_mapped) continue;
+      candidates.push_back({id, region->chunk_size, std::max(named, device.pages.last_use(id)),
+                            state == PageState::resident, region->held, region->tag.tag,
+                            region->copies[i].frame != nullptr});
+    }
+  }
+  return candidates;
+}
+
+std::size_t Migration::batch() const {
+  const Bytes flip = device_.options.flip_size.resolve(device_.frames->limits().hbm, mib(64));
+  const std::size_t chunks = flip.value / device_.frames->frame_size().value;
+  // As many as the kernels hash at once.
+  return std::max<std::size_t>(device_.kernels.usable() ? device_.kernels.most() : chunks, 1);
+}
+
+Flip::Outcome Migration::move(const Plan& plan, const Copier::Meanwhile& meanwhile) {
+  return Flip(device_, gate_).run_behind_closed_gate(plan, meanwhile);
+}
+
+Bytes Migration::leave(Bytes most) {
+  const RelaxedCapture relaxed(device_.driver);
+  Frames& frames = *device_.frames;
+  std::vector<Candidate> leaving;
+  {
+    std::lock_guard lock(device_.lock);
+    // Frees that streams have reached, and copies of what is in the host anyway.
+    device_.drop_arrivals();
+    leaving = candidates_of(device_);
+  }
+  std::erase_if(leaving, [](const Candidate& one) { return !one.resident || one.held; });
+  const bool all = most.value == UINT64_MAX;
+  std::sort(leaving.begin(), leaving.end(), [&](const Candidate& a, const Candidate& b) {
+    if (all && a.has_copy != b.has_copy) return a.has_copy;
+    return a.last_use != b.last_use ? a.last_use < b.last_use : a.chunk < b.chunk;
+  });
+  const Bytes before = resident();
+  const Bytes held{device_.stats.get(Stat::hbm_bytes)};
+  const auto given_back = [&] {
+    return saturating_minus(held, {device_.stats.get(Stat::hbm_bytes)});
+  };
+  const auto shrink = [&] { return given_back() < most && frames.shrink(Tier::hbm, 0); };
+  for (std::size_t first = 0; first < leaving.size() && !interrupted_();) {
+    std::lock_guard lock(device_.lock);
+    while (shrink()) {
+    }
+    const Bytes missing = saturating_minus(most, given_back());
+    const std::size_t wanted =
+        std::min<std::size_t>({batch(), leaving.size() - first,
+                               missing.value / frames.frame_size().value +
+                                   (missing.value % frames.frame_size().value == 0 ? 0u : 1u)});
+    if (wanted == 0 || device_.frozen()) break;
+    Plan plan;
+    for (std::size_t i = 0; i < wanted; ++i) plan.evict.push_back(leaving[first + i].chunk);
+    first += wanted;
+    const std::size_t next = std::min(batch(), leaving.size() - first);
+    const std::size_t uncopied = all && next != 0 && leaving[first + next - 1].has_copy ? 0 : next;
+    if (move(plan, [&] { return shrink() || frames.grow(Tier::host, uncopied); }) !=
+        Flip::Outcome::done) {
+      break;
+    }
+  }
+  std::lock_guard lock(device_.lock);
+  while (shrink()) {
+  }
+  return saturating_minus(before, resident());
+}
+
+Bytes Migration::come_back(std::span<const ChunkId> order) {
+  const RelaxedCapture relaxed(device_.driver);
+  const Bytes before = resident();
+  for (std::size_t first = 0; first < order.size() && !interrupted_();) {
+    std::lock_guard lock(device_.lock);
+    Frames& frames = *device_.frames;
+    const std::size_t wanted =
+        std::min({batch(), order.size() - first, frames.available(Tier::hbm)});
+    if (wanted == 0 || device_.frozen()) break;
+    Plan plan;
+    plan.promote.assign(order.begin() + static_cast<std::ptrdiff_t>(first),
+                        order.begin() + static_cast<std::ptrdiff_t>(first + wanted));
+    first += wanted;
+    const std::size_t next = std::min(batch(), order.size() - first);
+    if (move(plan, [&] { return frames.grow(Tier::hbm, next); }) != Flip::Outcome::done) break;
+  }
+  return saturating_minus(resident(), before);
+}
+
+}  // namespace vhbm
