@@ -217,18 +217,48 @@ Status Device::reserve_window() {
   return regions.reserve();
 }
 
+Frames::Limits Device::limits_of(const Options& chosen, Capacity capacity, Bytes chunk) {
+  Frames::Limits limits{capacity.hbm, capacity.host, {}};
+  const Bytes most_spare = chosen.flip_size.resolve(limits.hbm, mib(64));
+  const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
+  if (limits.host >= chunk) {
+    limits.hbm_spare = {std::max(spare, chunk).value / chunk.value * chunk.value};
+  }
+  return limits;
+}
+
+void Device::set(const OptionRow& row, const Options& changed) {
+  const std::lock_guard guard(lock);
+  (void)row.read(row.write(changed), options);
+  const Bytes held{stats.get(Stat::hbm_bytes)};
+  std::size_t free_now = 0, total_now = 0;
+  if (driver.cuMemGetInfo_v2(&free_now, &total_now) != CUDA_SUCCESS) free_now = 0;
+  const Bytes locked{stats.get(Stat::host_bytes)};
+  Capacity capacity = capacity_of(options, total, Bytes{free_now} + held,
+                                  available_host_memory() + locked);
+  const std::string_view name(row.name);
+  const Frames::Limits before = frames->limits();
+  // The other limit stays what it was made of when the process started.
+  if (name == "hbm_limit") {
+    capacity.host = before.host;
+  } else if (name == "host_limit") {
+    capacity.hbm = before.hbm;
+    process.host.set_limit(capacity.host);
+  } else {
+    return;
+  }
+  frames->set_limits(limits_of(options, capacity, frames->frame_size()));
+}
+
 Status Device::make_frames() {
   std::size_t free_now = 0, total_now = 0;
   if (CUresult result = driver.cuMemGetInfo_v2(&free_now, &total_now); result != CUDA_SUCCESS) {
     return Status::driver(result, "cuMemGetInfo");
   }
   const Bytes chunk = options.chunk_size.resolve({}, base_page);
-  const Capacity capacity = capacity_of(options, total, {free_now}, available_host_memory());
-  Frames::Limits limits{capacity.hbm, process.host.limit_to(capacity.host), {}};
-  const Bytes most_spare = options.flip_size.resolve(limits.hbm, mib(64));
-  const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
-  if (limits.host >= chunk)
-    limits.hbm_spare = {std::max(spare, chunk).value / chunk.value * chunk.value};
+  told = capacity_of(options, total, {free_now}, available_host_memory());
+  told.host = process.host.limit_to(told.host);
+  const Frames::Limits limits = limits_of(options, told, chunk);
 
   int node = -1;
   if (driver.cuDeviceGetAttribute(&node, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, ordinal) !=
@@ -236,8 +266,11 @@ Status Device::make_frames() {
       node < 0) {
     node = 0;
   }
-  const Bytes all = (limits.hbm + limits.host).rounded_up_to(chunk) + chunk;
-  const auto aliases = reserve_addresses(driver, all, chunk, chunk);
+  // Room for limits that are raised later, where addresses are to be had.
+  const Bytes needed = (limits.hbm + limits.host).rounded_up_to(chunk) + chunk;
+  const Bytes wished = (total + std::max(limits.host, total * 4)).rounded_up_to(chunk) + chunk;
+  auto aliases = reserve_addresses(driver, std::max(needed, wished), chunk, chunk);
+  if (!aliases.ok()) aliases = reserve_addresses(driver, needed, chunk, chunk);
   if (!aliases.ok()) return aliases.status();
   aliases_ = *aliases;
   frames = std::make_unique<Frames>(driver, *mapper, stats, process.host, ordinal, node, chunk,
@@ -247,8 +280,6 @@ Status Device::make_frames() {
     std::unique_lock mine(lock, std::try_to_lock);
     return mine.owns_lock() && frames->yield_host();
   });
-  stats.set(Stat::hbm_limit, limits.hbm.value);
-  stats.set(Stat::host_limit, limits.host.value);
   if (limits.host < chunk) {
     log_info("host_limit is below one chunk: nothing can leave HBM");
     return {};

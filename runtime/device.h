@@ -23,6 +23,8 @@
 #include "runtime/mapper.h"
 #include "runtime/mappings.h"
 #include "runtime/memories.h"
+#include "runtime/memory_report.h"
+#include "runtime/option_table.h"
 #include "runtime/options.h"
 #include "runtime/page_kernels.h"
 #include "runtime/page_table.h"
@@ -44,6 +46,9 @@ struct Device {
                                                              const Options& options,
                                                              Process& process);
   ~Device();
+
+  // Gives a live option another value; what the application is told of memory stays as it was.
+  void set(const OptionRow& row, const Options& changed);
 
   // Nothing moves any more: mappings stay as they are and keep their answers.
   void freeze(const char* why, FreezeCause cause = FreezeCause::invariant) noexcept;
@@ -83,12 +88,13 @@ struct Device {
   void account(Region& region, Bytes host_mapped) noexcept;
 
   const Driver& driver;
-  const Options options;
+  Options options;  // those that are live change under `lock`: see set()
   Stats stats;
   RegionTable region_table;
   Histogram stalls;  // of the gate, in nanoseconds
   CUdevice ordinal = 0;
   Bytes total;                 // of the device
+  Capacity told;               // what the application was told of memory, and is for good
   bool exports_files = false;  // memory of it can be given to other processes
   std::unique_ptr<Mapper> mapper;
   std::unique_ptr<Frames> frames;
@@ -140,6 +146,8 @@ struct Device {
         idle(driver),
         leftovers(driver) {}
   [[nodiscard]] Status identify();
+  [[nodiscard]] static Frames::Limits limits_of(const Options& chosen, Capacity capacity,
+                                                Bytes chunk);
   void freeze_under_mps() noexcept;
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();

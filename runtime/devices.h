@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 
+#include "runtime/orders.h"
 #include "runtime/exports.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
@@ -106,6 +107,7 @@ class Devices {
   const pid_t owner = getpid();
   std::unique_ptr<Spilling> spilling;  // where there are tiers below
   Sleep sleep{*this};
+  Orders orders{*this};
 };
 
 }  // namespace vhbm

@@ -13,6 +13,13 @@ namespace {
 // A copy that takes this long is not slow but stuck.
 constexpr std::chrono::seconds copy_patience{2};
 
+std::uint64_t rate_of(Bytes copied, std::chrono::steady_clock::time_point begin) {
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  return took.count() <= 0
+             ? 0
+             : static_cast<std::uint64_t>(static_cast<double>(copied.value) / took.count());
+}
+
 }  // namespace
 
 Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
@@ -234,6 +241,8 @@ bool Flip::move_all(Moves& moves, PageState during, PageState after) {
 }
 
 bool Flip::copy(Moves& moves) {
+  Bytes copied;
+  const auto begin = std::chrono::steady_clock::now();
   for (std::size_t i = 0, count = 0; i < moves.size(); i += count) {
     count = 1;
     if (moves[i].has_copy) continue;
@@ -245,12 +254,17 @@ bool Flip::copy(Moves& moves) {
       ++count;
     }
     copies_in_flight_ = true;
+    copied += each * count;
     const CUresult result =
         device_.copier.copy(moves[i].to->alias, moves[i].from->alias, each * count);
     if (result != CUDA_SUCCESS) return land(result);
   }
   if (!copies_in_flight_) return true;
-  if (moves.front().to->tier == Tier::host) return land(CUDA_SUCCESS);
+  if (moves.front().to->tier == Tier::host) {
+    if (!land(CUDA_SUCCESS)) return false;
+    device_.stats.raise(Stat::link_to_host, rate_of(copied, begin));
+    return true;
+  }
   std::vector<Move*> hashed;
   std::vector<DeviceAddress> arrivals;
   PageKernels& kernels = device_.kernels;
@@ -265,6 +279,7 @@ bool Flip::copy(Moves& moves) {
                          device_.copier.stream()))) {
     return false;
   }
+  device_.stats.raise(Stat::link_to_hbm, rate_of(copied, begin));
   for (std::size_t i = 0; i < hashed.size(); ++i) {
     hashed[i]->has_copy = true;
     hashed[i]->hash = kernels.result(PageKernels::Lane::gate, i);

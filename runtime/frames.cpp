@@ -30,8 +30,8 @@ Frames::Frames(const Driver& driver, const Mapper& mapper, Stats& stats, HostLed
       device_(device),
       numa_node_(numa_node),
       frame_size_(frame_size),
-      limits_(limits),
       aliases_(std::move(aliases)) {
+  set_limits(limits);
   host_member_.yield = [] { return false; };
   host_ledger_.join(&host_member_);
 }
@@ -44,9 +44,17 @@ Frames::~Frames() {
   offer_refused();
 }
 
+void Frames::set_limits(Limits limits) noexcept {
+  limit_.hbm.store(limits.hbm.value, relaxed);
+  limit_.host.store(limits.host.value, relaxed);
+  limit_.hbm_spare.store(limits.hbm_spare.value, relaxed);
+  stats_.set(Stat::hbm_limit, limits.hbm.value);
+  stats_.set(Stat::host_limit, limits.host.value);
+}
+
 std::size_t Frames::capacity(Tier tier) const {
   if (tier == Tier::hbm) {
-    return saturating_minus(limits_.hbm, native()).value / frame_size_.value;
+    return saturating_minus(limits().hbm, native()).value / frame_size_.value;
   }
   return host_.made.load(std::memory_order_relaxed) +
          host_ledger_.left(host_member_).value / frame_size_.value;
@@ -255,7 +263,7 @@ Bytes Frames::native() const noexcept {
 }
 
 bool Frames::over_limit() const noexcept {
-  return frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native() > limits_.hbm;
+  return frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native() > limits().hbm;
 }
 
 void Frames::native_allocated(Bytes size) noexcept {

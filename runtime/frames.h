@@ -1,7 +1,7 @@
 // The physical allocations of one device: HBM frames and host frames, pooled and recycled.
 // Invariant: HBM frames and native memory together stay within hbm_limit, the host frames of all
-// devices within host_limit. Locking: the pager's lock, except for native() and what is counted,
-// which take none.
+// devices within host_limit. Locking: the pager's lock, except for native(), limits() and what is
+// counted, which take none.
 #pragma once
 
 #include <cuda.h>
@@ -97,7 +97,7 @@ class Frames {
   [[nodiscard]] std::size_t available(Tier tier) const;
   // `available` in HBM without those kept for promotions.
   [[nodiscard]] std::size_t available_hbm_beyond_spare() const;
-  [[nodiscard]] std::size_t spare() const { return limits_.hbm_spare.value / frame_size_.value; }
+  [[nodiscard]] std::size_t spare() const { return limits().hbm_spare.value / frame_size_.value; }
   // Frames that regions have to give up before hbm_limit holds again, and before promotions find
   // the spare ones again (as far as the host has room for them).
   [[nodiscard]] std::size_t owed() const;
@@ -121,7 +121,13 @@ class Frames {
 
   [[nodiscard]] std::size_t idle_host() const { return host_.free.size(); }
   [[nodiscard]] Bytes frame_size() const { return frame_size_; }
-  [[nodiscard]] const Limits& limits() const { return limits_; }
+  [[nodiscard]] Limits limits() const {
+    return {{limit_.hbm.load(std::memory_order_relaxed)},
+            {limit_.host.load(std::memory_order_relaxed)},
+            {limit_.hbm_spare.load(std::memory_order_relaxed)}};
+  }
+  // What is held beyond them leaves as the pager gets to it.
+  void set_limits(Limits limits) noexcept;
 
  private:
   struct Pool {
@@ -151,7 +157,9 @@ class Frames {
   const CUdevice device_;
   const int numa_node_;
   const Bytes frame_size_;
-  const Limits limits_;
+  struct {
+    std::atomic<std::uint64_t> hbm{0}, host{0}, hbm_spare{0};
+  } limit_;  // read without the lock
   AddressSpace aliases_;
   std::deque<Frame> records_;  // of all frames, whoever uses them; addresses stay
   std::vector<Frame*> unused_records_;

@@ -18,6 +18,11 @@ Bytes HostLedger::limit_to(Bytes limit) {
   return limit_;
 }
 
+void HostLedger::set_limit(Bytes limit) {
+  std::lock_guard lock(mutex_);
+  limit_ = limit;
+}
+
 bool HostLedger::take(Bytes size, const Member& by) {
   std::lock_guard lock(mutex_);
   for (Member* other : members_) {

@@ -28,6 +28,8 @@ class HostLedger {
 
   // The first to say it decides; returns what holds.
   Bytes limit_to(Bytes limit);
+  // From now on; what was taken beyond it is given back as others find it.
+  void set_limit(Bytes limit);
 
   // False, and nothing taken, when the limit would not hold.
   [[nodiscard]] bool take(Bytes size, const Member& by);

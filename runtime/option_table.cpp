@@ -20,16 +20,20 @@ const std::vector<std::string>* words_of(const OptionRow& row, const KnownWords&
 
 std::span<const OptionRow, option_count> option_rows() {
   static constexpr OptionRow rows[option_count] = {
-#define OPTION(type, name, initial, text)                                                          \
+#define ROW(type, name, text, live)                                                                \
   {#name,                                                                                          \
    Form<type>::type_name,                                                                          \
    Form<type>::accepted,                                                                           \
    text,                                                                                           \
+   live,                                                                                           \
    Form<type>::quoted,                                                                             \
    [](std::string_view given, Options& options) { return Form<type>::read(given, options.name); }, \
    [](const Options& options) { return Form<type>::write(options.name); }},
+#define OPTION(type, name, initial, text) ROW(type, name, text, false)
+#define LIVE_OPTION(type, name, initial, text) ROW(type, name, text, true)
 #include "runtime/options.def"
 #undef OPTION
+#undef ROW
   };
   return rows;
 }

@@ -17,6 +17,7 @@ struct OptionRow {
   const char* type;
   const char* accepted;  // of the type; see accepted_by()
   const char* text;
+  bool live;    // may change while the process runs
   bool quoted;  // a TOML file has its value as a string
   bool (*read)(std::string_view text, Options& options);
   std::string (*write)(const Options& options);

@@ -35,7 +35,6 @@ Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
 }
 
 MemoryInfo PagedDevice::memory_info() const {
-  const Frames::Limits& limits = device->frames->limits();
   device->frames->pools_hold(device->pool_watch.held());
   // Which are counted as regions already.
   const Bytes gathered{device->stats.get(Stat::gathered_bytes)};
@@ -43,10 +42,10 @@ MemoryInfo PagedDevice::memory_info() const {
                      device->regions.live_bytes(RegionKind::stream_ordered) +
                      device->memories->bytes() +
                      saturating_minus(device->frames->native(), gathered);
-  MemoryInfo told = memory_told(device->options, device->total, {limits.hbm, limits.host}, live);
+  MemoryInfo told = memory_told(device->options, device->total, device->told, live);
   if (device->options.report == Report::virtual_memory) {
     const Bytes locked = device->process.host.application();
-    told.free = saturating_minus(told.free, std::min(locked, limits.host));
+    told.free = saturating_minus(told.free, std::min(locked, device->told.host));
   }
   return told;
 }

@@ -19,15 +19,24 @@ class RegionPublisher {
  private:
   using Clock = std::chrono::steady_clock;
 
-  [[nodiscard]] RegionRow describe(const Region& region) const;
-  // How long ago a round was, by the mean length of all rounds.
+  // The least that a group of chunks has to hold for all of them to have room.
+  [[nodiscard]] Bytes group_size(const std::vector<Region*>& regions) const;
+  // Appends the region's groups to groups_, as far as there is room.
+  [[nodiscard]] RegionRow describe(const Region& region, Bytes group);
+  // The mean length of all rounds, in nanoseconds.
+  [[nodiscard]] double mean_round() const;
+  // How long ago a round was.
   [[nodiscard]] std::uint64_t age_of(Epoch used) const;
+  // The first round of the last second; never 0.
+  [[nodiscard]] Epoch recent() const;
 
   Device& device_;
   const Clock::time_point begin_ = Clock::now();
   const Epoch first_ = device_.now.load();
   Clock::time_point next_ = begin_;
-  std::vector<RegionRow> rows_;  // kept for its memory
+  std::vector<RegionRow> rows_;  // both kept for their memory
+  std::vector<std::uint8_t> groups_;
+  Bytes working_set_;  // of what was described so far
 };
 
 }  // namespace vhbm

@@ -14,7 +14,7 @@
 namespace vhbm {
 namespace {
 
-static_assert(sizeof(RegionRow) == 128 && sizeof(RegionsFile::Row) == sizeof(RegionRow));
+static_assert(sizeof(RegionRow) == 136 && sizeof(RegionsFile::Row) == sizeof(RegionRow));
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 using Words = std::array<std::uint64_t, RegionsFile::words>;
@@ -39,6 +39,14 @@ std::optional<RegionsSnapshot> try_read(WatchedFile& watched) {
   RegionsSnapshot snapshot;
   snapshot.rows.reserve(count);
   snapshot.left_out = file->left_out.load(std::memory_order_acquire);
+  snapshot.groups.resize(std::min<std::uint64_t>(file->group_count.load(std::memory_order_acquire),
+                                                 RegionsFile::most_groups));
+  for (std::size_t first = 0; first < snapshot.groups.size(); first += sizeof(std::uint64_t)) {
+    const std::uint64_t word =
+        file->groups[first / sizeof(std::uint64_t)].load(std::memory_order_acquire);
+    std::memcpy(&snapshot.groups[first], &word,
+                std::min(sizeof word, snapshot.groups.size() - first));
+  }
   for (std::uint64_t i = 0; i < count; ++i) {
     Words words;
     for (std::size_t word = 0; word < words.size(); ++word) {
@@ -64,6 +72,21 @@ void RegionRow::set_reason(const char* text) noexcept {
   const std::size_t length = strnlen(text, sizeof reason - 1);
   std::memset(reason, 0, sizeof reason);
   std::memcpy(reason, text, length);
+}
+
+std::uint8_t share_of(std::uint64_t part, std::uint64_t whole) noexcept {
+  if (part == 0 || whole == 0) return 0;
+  if (part >= whole) return 255;
+  const double share = static_cast<double>(part) / static_cast<double>(whole);
+  return static_cast<std::uint8_t>(std::clamp(share * 255, 1.0, 254.0));
+}
+
+std::vector<std::uint8_t> RegionsSnapshot::groups_of(const RegionRow& row) const {
+  const std::uint64_t end = std::uint64_t{row.first_group} + row.groups;
+  if (row.groups == 0 || end > groups.size()) {
+    return {share_of(row.resident, row.resident + row.host_mapped)};
+  }
+  return {groups.begin() + row.first_group, groups.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
 RegionTable::~RegionTable() {
@@ -99,8 +122,10 @@ std::size_t RegionTable::make_room(std::size_t rows) noexcept {
   return std::min(rows, capacity_);
 }
 
-void RegionTable::publish(std::span<RegionRow> rows) noexcept {
+void RegionTable::publish(std::span<RegionRow> rows,
+                          std::span<const std::uint8_t> groups) noexcept {
   if (file_ == nullptr || !shared_.is_open()) return;
+  groups = groups.first(std::min(groups.size(), RegionsFile::most_groups));
   const std::size_t count = make_room(rows.size());
   if (count < rows.size()) {
     std::nth_element(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(count), rows.end(),
@@ -110,6 +135,12 @@ void RegionTable::publish(std::span<RegionRow> rows) noexcept {
   file_->sequence.store(before + 1, std::memory_order_relaxed);
   file_->count.store(count, std::memory_order_release);
   file_->left_out.store(rows.size() - count, std::memory_order_release);
+  file_->group_count.store(groups.size(), std::memory_order_release);
+  for (std::size_t first = 0; first < groups.size(); first += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, &groups[first], std::min(sizeof word, groups.size() - first));
+    file_->groups[first / sizeof word].store(word, std::memory_order_release);
+  }
   for (std::size_t i = 0; i < count; ++i) {
     const auto words = std::bit_cast<Words>(rows[i]);
     for (std::size_t word = 0; word < words.size(); ++word) {

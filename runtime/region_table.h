@@ -30,7 +30,9 @@ struct RegionRow {
   Tag tag;
   std::uint8_t held;  // 1 when some of it may not move
   std::uint8_t unused[2];
-  char reason[72];  // for its tag; cut to fit, with a 0 at its end
+  std::uint32_t first_group;  // of its groups of chunks: see RegionsFile::groups
+  std::uint32_t groups;       // so many, all of one size but the last; 0 when there was no room
+  char reason[72];            // for its tag; cut to fit, with a 0 at its end
 
   void set_reason(const char* text) noexcept;
 };
@@ -45,6 +47,11 @@ struct RegionsFile {
   alignas(64) std::atomic<std::uint64_t> sequence;  // odd while rows change
   std::atomic<std::uint64_t> count;
   std::atomic<std::uint64_t> left_out;  // live regions that had no room: the smallest
+  std::atomic<std::uint64_t> group_count;
+  // How much of each group of chunks is in HBM, a byte each, eight to a word: 0 is nothing, 255
+  // all.
+  static constexpr std::size_t most_groups = 8192;
+  std::array<std::atomic<std::uint64_t>, most_groups / sizeof(std::uint64_t)> groups;
 
   [[nodiscard]] Row* rows() noexcept { return reinterpret_cast<Row*>(this + 1); }
   [[nodiscard]] static std::size_t size_for(std::size_t rows) noexcept {
@@ -54,7 +61,10 @@ struct RegionsFile {
 inline constexpr const char* regions_suffix = ".regions";
 // Changes whenever a field of a row does: raise the number in front.
 inline constexpr std::uint64_t regions_layout =
-    2ull << 32 | sizeof(RegionsFile) << 16 | sizeof(RegionRow);
+    3ull << 32 | sizeof(RegionsFile) << 16 | sizeof(RegionRow);
+
+// `part` of `whole` as a byte: 0 only for nothing, 255 only for all.
+[[nodiscard]] std::uint8_t share_of(std::uint64_t part, std::uint64_t whole) noexcept;
 
 // The writer's end.
 class RegionTable {
@@ -69,9 +79,9 @@ class RegionTable {
   // As <directory>/<pid>.regions. On failure says why; nothing is published then.
   [[nodiscard]] bool share(const std::string& directory, int device, std::string* why_not);
   [[nodiscard]] bool is_shared() const noexcept { return file_ != nullptr; }
-  // Replaces all rows. What there is no room for, the smallest first, is counted as left out, so
-  // the order of `rows` may change.
-  void publish(std::span<RegionRow> rows) noexcept;
+  // Replaces all rows, and the groups that they name. What there is no room for, the smallest
+  // first, is counted as left out, so the order of `rows` may change.
+  void publish(std::span<RegionRow> rows, std::span<const std::uint8_t> groups = {}) noexcept;
   void unshare_in_child() noexcept { shared_.leave_to_parent(); }
   // This process is about to end: what it had is of no use to anybody.
   void withdraw() noexcept { shared_.unlink_name(); }
@@ -92,6 +102,10 @@ struct RegionsSnapshot {
   std::string command;
   std::vector<RegionRow> rows;
   std::uint64_t left_out = 0;
+  std::vector<std::uint8_t> groups;
+
+  // How much of each of the region's groups is in HBM; one for all of it when none was published.
+  [[nodiscard]] std::vector<std::uint8_t> groups_of(const RegionRow& row) const;
 };
 
 // Every living process under `directory`, by process id. Files of another version, and those whose

@@ -14,7 +14,7 @@ Runtime::~Runtime() {
   stop();
   if (devices_ == nullptr) return;
   bool ended = getpid() == devices_->owner;
-  ended = ended && devices_->exports.ended() && devices_->sleep.ended();
+  ended = ended && devices_->exports.ended() && devices_->sleep.ended() && devices_->orders.ended();
   devices_->each([&](const PagedDevice& one) { ended = ended && one.ended(); });
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
@@ -39,6 +39,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     if (Status status = runtime->add_device(); !status.ok()) return status;
     if (below != nullptr) runtime->devices_->spill_to(std::move(below));
     if (Status status = runtime->devices_->sleep.start(); !status.ok()) return status;
+    runtime->devices_->orders.start();
     runtime->window_ = runtime->devices_->process.window.whole();
     runtime->gate_ = &runtime->devices_->process.gate;
     return runtime;
@@ -278,6 +279,7 @@ Sleep& Runtime::sleep() noexcept {
 void Runtime::stop() noexcept {
   if (devices_ == nullptr) return;
   devices_->exports.stop();
+  devices_->orders.stop();
   devices_->sleep.stop();
   devices_->each([](PagedDevice& one) { one.stop(); });
   const bool child = getpid() != devices_->owner;

@@ -76,7 +76,8 @@ void Folder::remove_dead() const {
   DIR* entries = fdopendir(openat(descriptor_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (entries == nullptr) return;
   while (const dirent* entry = readdir(entries)) {
-    if (!std::string_view(entry->d_name).ends_with(share_suffix)) continue;
+    const std::string_view name = entry->d_name;
+    if (!name.ends_with(share_suffix) && !name.ends_with(control_suffix)) continue;
     const ShareSocket probe(new_socket());
     if (connect_to(probe.descriptor(), address_of(entry->d_name)) != 0 && errno == ECONNREFUSED) {
       unlinkat(descriptor_, entry->d_name, 0);
@@ -123,23 +124,23 @@ Result<ShareSocket> ShareSocket::connect(const std::string& directory, const std
     }
     std::this_thread::sleep_for(between_attempts);
   }
-  if (!made.is_of_this_user()) return Status(Errc::system_error, "another user listens there");
+  if (geteuid() != 0 && made.peer() != geteuid()) return Status(Errc::system_error, "another user listens there");
   made.wait_at_most(patience);
   return made;
 }
 
 ShareSocket ShareSocket::accept(std::chrono::milliseconds patience) const {
   ShareSocket made(accept4(descriptor_, nullptr, nullptr, SOCK_CLOEXEC));
-  if (!made.is_open() || !made.is_of_this_user()) return {};
+  if (!made.is_open() || (made.peer() != 0 && made.peer() != geteuid())) return {};
   made.wait_at_most(patience);
   return made;
 }
 
-bool ShareSocket::is_of_this_user() const {
+std::int64_t ShareSocket::peer() const {
   ucred peer{};
   socklen_t size = sizeof peer;
-  return getsockopt(descriptor_, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-         peer.uid == geteuid();
+  const bool known = getsockopt(descriptor_, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  return known ? static_cast<std::int64_t>(peer.uid) : -1;
 }
 
 void ShareSocket::wait_at_most(std::chrono::milliseconds patience) const {

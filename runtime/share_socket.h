@@ -1,10 +1,11 @@
-// The socket over which one process hands another a file descriptor of its memory: a name in the
-// state directory, mode 0600, both ends of one user. Invariant: nothing here waits without a limit.
+// A socket in the state directory, mode 0600, both ends of one user: over it one process hands
+// another a file descriptor of its memory, or takes orders. Invariant: nothing here waits without a limit.
 // Locking: none; a socket belongs to one thread.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -31,11 +32,11 @@ class ShareSocket {
   // gone.
   [[nodiscard]] static Result<ShareSocket> listen(const std::string& directory,
                                                   const std::string& name);
-  // To the process of this user that listens there.
+  // To the process of this user that listens there; root may talk to anybody's.
   [[nodiscard]] static Result<ShareSocket> connect(const std::string& directory,
                                                    const std::string& name,
                                                    std::chrono::milliseconds patience);
-  // Who connected; a closed socket when nobody of this user did.
+  // Who connected; a closed socket when neither this user nor root did.
   [[nodiscard]] ShareSocket accept(std::chrono::milliseconds patience) const;
 
   // Of exactly `size` bytes, with a file descriptor unless that is negative. False when the other
@@ -50,12 +51,14 @@ class ShareSocket {
 
  private:
   void wait_at_most(std::chrono::milliseconds patience) const;
-  [[nodiscard]] bool is_of_this_user() const;
+  // Who is at the other end; -1 when that is not known.
+  [[nodiscard]] std::int64_t peer() const;
 
   int descriptor_ = -1;
 };
 
 inline constexpr const char* share_suffix = ".share";
+inline constexpr const char* control_suffix = ".control";
 // Removes the sockets of processes that are gone: nobody listens there.
 void remove_dead_sockets(const std::string& directory);
 

@@ -15,7 +15,7 @@
 namespace vhbm {
 
 enum class StatKind { counter, gauge, peak };
-enum class StatUnit { bytes, count, nanoseconds, flag };
+enum class StatUnit { bytes, bytes_per_second, count, nanoseconds, flag };
 
 enum class Stat : std::size_t {
 #define STAT(kind, name, unit, text) name,
@@ -95,7 +95,10 @@ class Stats {
     return file_->values[static_cast<std::size_t>(stat)].load(std::memory_order_relaxed);
   }
 
-  // An operator wants nothing to move any more.
+  // An operator wants nothing to move any more; the pager sees to it in its next round.
+  void request_freeze() noexcept {
+    file_->control.freeze_requested.store(1, std::memory_order_relaxed);
+  }
   [[nodiscard]] bool freeze_requested() const noexcept {
     return file_->control.freeze_requested.load(std::memory_order_relaxed) != 0;
   }

@@ -174,12 +174,14 @@ void add_config_command(CLI::App& app, int& exit_code) {
   config->footer(config_examples);
 
   CLI::App* check_command = config->add_subcommand("check", "Is a configuration file accepted?");
-  check_command->add_option("file", request->file, "the file; else the one that VHBM_CONFIG names");
+  check_command->add_option("file", request->file, "the file; else the one that VHBM_CONFIG names")
+      ->type_name("FILE");
   check_command->footer(check_examples);
   check_command->callback([request, &exit_code] { exit_code = check(request->file); });
 
   CLI::App* show_command = config->add_subcommand("show", "Show every value and its origin");
-  show_command->add_option("--config", request->file, "the file; else the one of VHBM_CONFIG");
+  show_command->add_option("--config", request->file, "the file; else the one of VHBM_CONFIG")
+      ->type_name("FILE");
   show_command->add_flag("--json", request->json, "print JSON");
   show_command->footer(show_examples);
   show_command->callback([request, &exit_code] { exit_code = show(request->file, request->json); });

@@ -17,13 +17,15 @@
 #include "exit_code.h"
 #include "runtime/shared_file.h"
 #include "runtime/stats.h"
+#include "steering.h"
 #include "watched_processes.h"
 
 namespace vhbm::cli {
 namespace {
 
 constexpr const char* examples = R"(Example:
-  vhbm off 4711    nothing moves between HBM and host any more; process 4711 goes on as it is
+  vhbm off 4711         nothing moves between HBM and host any more; process 4711 goes on as it is
+  vhbm off server.py    the same, by the name of what it runs
 
 There is no way back but to start the process anew. `vhbm stat 4711` shows that it is frozen.
 
@@ -105,11 +107,16 @@ int off(pid_t process) {
 }  // namespace
 
 void add_off_command(CLI::App& app, int& exit_code) {
-  const auto process = std::make_shared<pid_t>(0);
+  const auto process = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("off", "Freeze paging in a process, which goes on");
-  command->add_option("pid", *process, "the process")->required()->check(CLI::PositiveNumber);
+  command->add_option("process", *process, "its id, or the name of its program")
+      ->required()
+      ->type_name("PID|NAME");
   command->footer(examples);
-  command->callback([process, &exit_code] { exit_code = off(*process); });
+  command->callback([process, &exit_code] {
+    const auto found = find_process(*process);
+    exit_code = found ? off(*found) : exit_no_process;
+  });
 }
 
 }  // namespace vhbm::cli

@@ -18,6 +18,15 @@ std::string bytes_text(std::uint64_t bytes) {
   return text;
 }
 
+std::string rate_text(double bytes_per_second) {
+  if (bytes_per_second < 1) return "0";
+  const bool small = bytes_per_second < 1e8;
+  char text[32];
+  std::snprintf(text, sizeof text, small ? "%.2f MB/s" : "%.2f GB/s",
+                bytes_per_second / (small ? 1e6 : 1e9));
+  return text;
+}
+
 std::string duration_text(std::uint64_t nanoseconds) {
   if (nanoseconds == 0) return "0";
   const auto number = static_cast<double>(nanoseconds);
@@ -43,6 +52,8 @@ std::string value_text(std::uint64_t value, StatUnit unit) {
   switch (unit) {
     case StatUnit::bytes:
       return bytes_text(value);
+    case StatUnit::bytes_per_second:
+      return rate_text(static_cast<double>(value));
     case StatUnit::nanoseconds:
       return duration_text(value);
     case StatUnit::count:
@@ -72,6 +83,11 @@ unsigned percent(std::uint64_t part, std::uint64_t whole) {
   if (part >= whole) return 100;
   return std::min(
       99u, static_cast<unsigned>(static_cast<double>(part) * 100 / static_cast<double>(whole)));
+}
+
+std::string short_command(const std::string& command) {
+  const std::size_t slash = command.substr(0, command.find(' ')).rfind('/');
+  return printable(slash == std::string::npos ? command : command.substr(slash + 1));
 }
 
 std::string printable(const std::string& text) {

@@ -8,19 +8,23 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "banner.h"
 #include "commands.h"
 #include "exit_code.h"
 #include "library.h"
 #include "library_path.h"
 #include "option_names.h"
 #include "runtime/config_file.h"
+#include "runtime/host_memory.h"
 #include "runtime/options.h"
 #include "summary.h"
 
@@ -31,6 +35,9 @@ constexpr const char* examples = R"(Examples:
   vhbm run --hbm-limit 60GiB -- python -m vllm.entrypoints.openai.api_server --model NAME
   vhbm run --hbm-limit 75% --host-limit 200GiB --summary run.json -- ./server
   vhbm run --config server.toml --set log=info -- ./server
+
+On a terminal it first says, on stderr, what it found and which limits hold; --quiet leaves that out,
+and --verbose says it also where stderr is no terminal.
 
 Exit code: the program's own, or 128 plus the signal that ended it; 126 when it cannot be executed,
 127 when it is not found, 64 when the command line or the configuration is not accepted.
@@ -47,7 +54,8 @@ struct Request {
   std::string hbm_limit, host_limit;  // settings like any other; what is named last counts
   std::string config;                 // file; empty for the one of VHBM_CONFIG, if any
   std::string summary;                // file; empty for none
-  bool via_library_path = false;      // no preload: offered as libcuda.so.1
+  bool quiet = false, verbose = false;
+  bool via_library_path = false;  // no preload: offered as libcuda.so.1
 };
 
 void say(const std::string& what) {
@@ -124,6 +132,12 @@ bool take_config(const std::string& file) {
   return refusals.empty();
 }
 
+// This command was itself started by `vhbm run`, which has said it all.
+bool runs_under(const std::string& library) {
+  const char* preloaded = std::getenv("LD_PRELOAD");
+  return preloaded != nullptr && std::string_view(preloaded).find(library) != std::string::npos;
+}
+
 // Does not return when no summary is asked for, unless the program could not be started.
 int run(const Request& request) {
   std::vector<std::string> settings = request.settings;
@@ -148,6 +162,9 @@ int run(const Request& request) {
     say(why_not);
     return exit_failed;
   }
+  if (!request.quiet && (request.verbose || isatty(STDERR_FILENO) == 1) && !runs_under(library)) {
+    std::fputs(banner(request.command, *options, available_host_memory()).c_str(), stderr);
+  }
   if (!request.via_library_path) {
     preload(library);
   } else if (!offer_in_library_path(library, state_directory(options->state_dir), &why_not)) {
@@ -167,17 +184,26 @@ void add_run_command(CLI::App& app, int& exit_code) {
                       "HBM it may hold: \"60GiB\", \"75%\", or bytes; all but a reserve otherwise");
   command->add_option("--host-limit", request->host_limit,
                       "page-locked host memory it may hold; half of what is available otherwise");
-  command->add_option("--config", request->config,
-                      "take options from this TOML file; --set counts more");
+  command
+      ->add_option("--config", request->config,
+                   "take options from this TOML file; --set counts more")
+      ->type_name("FILE");
   command->add_option("--set", request->settings, "set any option, as name=value; repeatable")
       ->take_all()
       ->allow_extra_args(false);
-  command->add_option("--summary", request->summary,
-                      "write what it came to into this file, as JSON, when the program ends");
+  command
+      ->add_option("--summary", request->summary,
+                   "write what it came to into this file, as JSON, when the program ends")
+      ->type_name("FILE");
+  CLI::Option* quiet =
+      command->add_flag("--quiet", request->quiet, "do not say what was found and what holds");
+  command->add_flag("--verbose", request->verbose, "say it also where stderr is no terminal")
+      ->excludes(quiet);
   command->add_flag("--via-library-path", request->via_library_path,
                     "offer the library as libcuda.so.1 in LD_LIBRARY_PATH instead of LD_PRELOAD: "
                     "for programs that a preload does not reach (RTLD_DEEPBIND)");
   command->add_option("command", request->command, "the program and its arguments, after --")
+      ->type_name("COMMAND")
       ->required();
   command->footer(examples + options_help());
   command->positionals_at_end();

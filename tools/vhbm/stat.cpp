@@ -6,10 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +15,7 @@
 
 #include "commands.h"
 #include "exit_code.h"
+#include "rate_meter.h"
 #include "runtime/stats_reader.h"
 #include "stat_text.h"
 #include "watched_processes.h"
@@ -32,8 +31,6 @@ constexpr const char* examples = R"(Examples:
 
 Exit code: 0, or 1 when there is no such process.)";
 
-using Clock = std::chrono::steady_clock;
-
 struct Request {
   std::optional<pid_t> process;  // all of them without one
   bool json = false;
@@ -41,23 +38,6 @@ struct Request {
   bool watch = false;
   double seconds = 1;  // between two looks
 };
-
-// What was seen of a process, and when.
-struct Seen {
-  StatsSnapshot snapshot;
-  Clock::time_point when;
-};
-
-std::string rates_json(const Rates& rates) {
-  char text[320];
-  std::snprintf(text, sizeof text,
-                ",\"rates\":{\"seconds\":%.3f,\"promoted_bytes_per_second\":%.0f,"
-                "\"evicted_bytes_per_second\":%.0f,\"stall_share\":%.6f,\"flips_per_second\":%.3f,"
-                "\"launches_per_second\":%.3f}}",
-                rates.seconds, rates.promoted_bytes, rates.evicted_bytes, rates.stall_share,
-                rates.flips, rates.launches);
-  return text;
-}
 
 // The processes' devices, each with its rates where it was seen before.
 class View {
@@ -67,9 +47,9 @@ class View {
   std::string show(const std::vector<StatsSnapshot>& found) {
     std::string text;
     for (const StatsSnapshot& snapshot : found) {
-      const std::optional<Rates> rates = rates_of(snapshot);
+      const auto rates = meter_.look(snapshot, RateMeter::Clock::now());
       if (!text.empty()) text += request_.json ? "," : "\n";
-      text += request_.json ? json_of(snapshot, rates)
+      text += request_.json ? stats_json(snapshot, rates)
                             : stat_text(snapshot, rates ? &*rates : nullptr, request_.all, stdout);
     }
     if (!request_.json) return text;
@@ -77,28 +57,8 @@ class View {
   }
 
  private:
-  std::optional<Rates> rates_of(const StatsSnapshot& snapshot) {
-    const Clock::time_point now = Clock::now();
-    std::optional<Rates> rates;
-    const std::pair key(snapshot.pid, snapshot.device);
-    const auto before = seen_.find(key);
-    if (before != seen_.end() && before->second.snapshot.started_at == snapshot.started_at) {
-      const std::chrono::duration<double> passed = now - before->second.when;
-      rates = Rates::between(before->second.snapshot, snapshot, passed.count());
-    }
-    seen_[key] = {snapshot, now};
-    return rates;
-  }
-  [[nodiscard]] static std::string json_of(const StatsSnapshot& snapshot,
-                                           const std::optional<Rates>& rates) {
-    std::string text = snapshot.to_json();
-    if (!rates) return text;
-    text.pop_back();
-    return text + rates_json(*rates);
-  }
-
   const Request& request_;
-  std::map<std::pair<pid_t, int>, Seen> seen_;
+  RateMeter meter_;
 };
 
 // Over what stood there before, as far as the window is high and wide (without wrapping); appended

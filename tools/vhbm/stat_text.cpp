@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "quantity.h"
+#include "runtime/host_memory.h"
 #include "terminal.h"
 
 namespace vhbm::cli {
@@ -30,6 +31,24 @@ std::string headline(const StatsSnapshot& snapshot, std::FILE* stream) {
   return text + (seconds == 0 ? "" : painted(up, Colour::dim, stream)) + "\n";
 }
 
+std::string sleeping(const StatsSnapshot& snapshot, std::FILE* stream) {
+  const std::uint64_t sleeps = snapshot[Stat::sleeps];
+  if (sleeps == 0) return {};
+  if (snapshot[Stat::asleep] != 0) {
+    const std::uint64_t stayed = snapshot[Stat::stayed_bytes];
+    return "  asleep    " +
+           painted("for " + duration_text(snapshot[Stat::asleep_ns]), Colour::green, stream) +
+           ", " + bytes_text(snapshot[Stat::left_bytes]) + " left HBM in " +
+           duration_text(snapshot[Stat::fall_asleep_ns]) +
+           (stayed == 0 ? "" : ", " + bytes_text(stayed) + " stay there") + "\n";
+  }
+  return "  awake     slept " + std::to_string(sleeps) + " times, " +
+         duration_text(snapshot[Stat::slept_ns]) + " in all; woke last in " +
+         duration_text(snapshot[Stat::wake_ns]) + " with " +
+         bytes_text(snapshot[Stat::woken_bytes]) + " in HBM, all back in " +
+         duration_text(snapshot[Stat::return_ns]) + "\n";
+}
+
 std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
   switch (snapshot.frozen) {
     case FreezeCause::none:
@@ -49,36 +68,28 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
 
 }  // namespace
 
-Rates Rates::between(const StatsSnapshot& before, const StatsSnapshot& after, double seconds) {
-  const auto rate = [&](Stat stat) {
-    return after[stat] < before[stat] || seconds <= 0
-               ? 0
-               : static_cast<double>(after[stat] - before[stat]) / seconds;
-  };
-  return {.seconds = seconds,
-          .promoted_bytes = rate(Stat::promoted_bytes),
-          .evicted_bytes = rate(Stat::evicted_bytes),
-          .flips = rate(Stat::flips),
-          .launches = rate(Stat::launches),
-          .stall_share = rate(Stat::stall_ns) / 1e9};
-}
-
 std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
                       std::FILE* stream) {
-  std::string text = headline(snapshot, stream) + paging(snapshot, stream);
+  std::string text = headline(snapshot, stream) + paging(snapshot, stream) +
+                     sleeping(snapshot, stream);
   text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
           bytes_text(snapshot[Stat::peak_hbm_bytes]) + "\n";
-  text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + "\n";
+  text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + ", " +
+          bytes_text(available_host_memory().value) + " more could be page-locked here\n";
   text += used_of("regions", snapshot[Stat::resident_bytes],
                   snapshot[Stat::resident_bytes] + snapshot[Stat::host_mapped_bytes]) +
           " in HBM, " + std::to_string(snapshot[Stat::regions]) + " regions\n";
-  char line[256];
+  text += used_of("in use", snapshot[Stat::working_set_bytes], snapshot[Stat::hbm_limit]) +
+          " of HBM, named within the last second\n";
+  char line[320];
   if (rates != nullptr) {
-    std::snprintf(line, sizeof line,
-                  "  now       %.2f GB/s promoted, %.2f GB/s evicted, gate closed %.1f%% of the "
-                  "time, %.0f flips/s, %.0f launches/s\n",
-                  rates->promoted_bytes / 1e9, rates->evicted_bytes / 1e9, rates->stall_share * 100,
-                  rates->flips, rates->launches);
+    const auto in_gigabytes = [&](Stat stat) { return static_cast<double>(snapshot[stat]) / 1e9; };
+    std::snprintf(
+        line, sizeof line,
+        "  now       %.2f GB/s promoted (%.2f at best), %.2f GB/s evicted (%.2f at best), "
+        "gate closed %.1f%% of the time, %.0f flips/s, %.0f launches/s\n",
+        rates->promoted_bytes / 1e9, in_gigabytes(Stat::link_to_hbm), rates->evicted_bytes / 1e9,
+        in_gigabytes(Stat::link_to_host), rates->stall_share * 100, rates->flips, rates->launches);
     text += line;
   }
   text += "\n";

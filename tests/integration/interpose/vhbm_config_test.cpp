@@ -104,6 +104,33 @@ TEST_F(Config, TheFileOfDefaultsIsWhatTheTableSays) {
       << "after a change of options.def: vhbm config options --toml >config/default.toml";
 }
 
+// What a profile offers behind a # has to be accepted as well.
+TEST_F(Config, EveryProfileIsAcceptedAndSoIsWhatItOffers) {
+  int profiles = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SOURCE_DIR "/config")) {
+    if (entry.path().extension() != ".toml") continue;
+    const std::string profile = entry.path().string();
+    EXPECT_EQ(shell(vhbm + "config check " + profile + " 2>&1").output, profile + ": ok\n");
+    if (entry.path().filename() == "default.toml") continue;
+    ++profiles;
+    const Json shown =
+        Json::parse(shell(vhbm + "config show --json --config " + profile).output, nullptr, false);
+    ASSERT_TRUE(shown.is_object()) << profile;
+    std::ifstream in(profile);
+    for (std::string line; std::getline(in, line);) {
+      const std::string offered = line.substr(0, 2) == "# " ? line.substr(2) : "";
+      const std::string name = offered.substr(0, offered.find(" = "));
+      if (name.size() == offered.size() || !shown["options"].contains(name)) continue;
+      const CommandResult check = shell(vhbm + "config check " + write(offered + "\n") + " 2>&1");
+      EXPECT_EQ(check.exit_code, 0) << profile << ": " << check.output;
+    }
+    int set = 0;
+    for (const Json& option : shown["options"]) set += option["origin"] == "file" ? 1 : 0;
+    EXPECT_GE(set, 3) << profile;
+  }
+  EXPECT_GE(profiles, 7);
+}
+
 TEST_F(Config, RunGivesTheProgramTheFile) {
   const CommandResult run =
       shell("cd " + testing::TempDir() + " && " + vhbm + "run --config " +

@@ -14,80 +14,19 @@
 #include <string>
 #include <thread>
 
-#include "command.h"
 #include "runtime/stats.h"
+#include "watched_program.h"
 
 namespace {
 
-using Json = nlohmann::json;
 using namespace std::chrono_literals;
-
-const std::string state = "/tmp/vhbm-live-test." + std::to_string(getpid());
-const std::string sanitizer = *SANITIZER_LIBRARY != '\0'
-                                  ? "LD_PRELOAD=" SANITIZER_LIBRARY
-                                    " ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "
-                                  : "";
-const std::string tool =
-    "env " + sanitizer +
-    "LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=256MiB VHBM_STATE_DIR=" + state +
-    " " VHBM_COMMAND " ";
-
-Json parsed(const std::string& text) {
-  return Json::parse(text, nullptr, false);
-}
-
-// A program under vHBM that holds 64 MiB, twice what HBM it may have, until it is told to end.
-class Watched : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::filesystem::remove(go_);
-    child_ = fork();
-    if (child_ == 0) {
-      const std::string command = "exec " + tool + "run --hbm-limit 32MiB --host-limit 128MiB -- " +
-                                  CUDA_PROGRAM + " 64 wait:" + go_ + " >" + log_ + " 2>&1";
-      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-      _exit(127);
-    }
-    for (int i = 0; i < 400 && regions_count() < 16; ++i) std::this_thread::sleep_for(50ms);
-    ASSERT_EQ(regions_count(), 16u);
-  }
-  void TearDown() override {
-    end();
-    std::filesystem::remove_all(state);
-    std::filesystem::remove(log_);
-    std::filesystem::remove(go_);
-  }
-
-  // Its exit code.
-  int end() {
-    if (child_ <= 0) return -1;
-    std::ofstream(go_) << "go";
-    kill(child_, SIGCONT);
-    int status = 0;
-    waitpid(child_, &status, 0);
-    child_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-  [[nodiscard]] std::string pid() const { return std::to_string(child_); }
-  [[nodiscard]] Json stat() const { return parsed(shell(tool + "stat --json " + pid()).output); }
-  [[nodiscard]] std::size_t regions_count() const {
-    const Json seen = parsed(shell(tool + "regions --json " + pid() + " 2>/dev/null").output);
-    return seen.is_object() ? seen["regions"].size() : 0;
-  }
-  [[nodiscard]] std::string log() const {
-    std::ifstream file(log_);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
-  pid_t child_ = 0;
-  const std::string go_ = state + ".go", log_ = state + ".log";
-};
 
 TEST_F(Watched, StatShowsWhatMattersInWords) {
   const CommandResult shown = shell(tool + "stat " + pid());
   EXPECT_EQ(shown.exit_code, 0);
   for (const char* word : {"paging    on", "of 32.0 MiB", "in HBM, 16 regions", "64.0 MiB",
-                           "HBM that this process may hold", "more are 0; --all shows them"}) {
+                           "HBM that this process may hold", "more are 0; --all shows them",
+                           "in use    [", "more could be page-locked here"}) {
     EXPECT_NE(shown.output.find(word), std::string::npos) << word << "\n" << shown.output;
   }
   EXPECT_EQ(shown.output.find('\033'), std::string::npos);
@@ -163,8 +102,8 @@ TEST_F(Watched, RegionsAreListedWithWhereTheyLive) {
 
   const CommandResult table = shell(tool + "regions");
   EXPECT_EQ(table.exit_code, 0);
-  for (const char* word : {"WHERE", "filled from the host, and not used yet", "all regions", "[##########] 100%",
-                           "[..........]   0%", "64.0 MiB"}) {
+  for (const char* word : {"WHERE", "filled from the host, and not used yet", "all regions",
+                           "[##########] 100%", "[..........]   0%", "64.0 MiB"}) {
     EXPECT_NE(table.output.find(word), std::string::npos) << word << "\n" << table.output;
   }
   EXPECT_TRUE(parsed(shell(tool + "regions --json").output).is_array());

@@ -33,7 +33,7 @@ constexpr Range ranges[] = {
 TEST(WindowWords, FindsAWordAtEveryPlace) {
   for (const Range& range : ranges) {
     const Window window({range.begin}, {range.size});
-    for (std::size_t count : {1, 15, 16, 17, 40, 512}) {
+    for (std::size_t count : {1, 15, 16, 17, 31, 32, 33, 48, 80, 512}) {
       for (std::size_t place = 0; place < count; ++place) {
         std::vector<std::uint64_t> words(count, range.begin - 1);
         words[place] = range.begin + range.size / 2;

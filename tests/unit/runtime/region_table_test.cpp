@@ -59,6 +59,29 @@ TEST_F(SharedRegions, AreReadAsTheyWereWritten) {
   EXPECT_STREQ(live[0].rows[0].reason, "written a little at every step");
 }
 
+TEST_F(SharedRegions, TellWhereEachGroupOfChunksIs) {
+  RegionTable table;
+  ASSERT_TRUE(table.share(directory_, 0, &why_not_)) << why_not_;
+  RegionRow rows[2] = {row_of(1), row_of(2)};
+  rows[0].first_group = 0, rows[0].groups = 3;
+  rows[1].resident = 2, rows[1].host_mapped = 2;  // and no groups
+  const std::vector<std::uint8_t> groups = {255, 128, 0, 7, 8, 9, 10, 11, 12};
+  table.publish(rows, groups);
+  const auto live = read_live_regions(directory_);
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_EQ(live[0].groups, groups);
+  EXPECT_EQ(live[0].groups_of(live[0].rows[0]), (std::vector<std::uint8_t>{255, 128, 0}));
+  EXPECT_EQ(live[0].groups_of(live[0].rows[1]), std::vector<std::uint8_t>{127});
+}
+
+TEST(ShareOf, SaysNothingAndAllOnlyWhenItIsSo) {
+  EXPECT_EQ(share_of(0, 1000), 0);
+  EXPECT_EQ(share_of(1, 1000), 1);
+  EXPECT_EQ(share_of(999, 1000), 254);
+  EXPECT_EQ(share_of(1000, 1000), 255);
+  EXPECT_EQ(share_of(0, 0), 0);
+}
+
 TEST_F(SharedRegions, CutALongReason) {
   RegionRow row{};
   row.set_reason(std::string(500, 'x').c_str());

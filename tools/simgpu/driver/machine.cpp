@@ -82,7 +82,7 @@ Machine* machine() {
   return the_machine.load(std::memory_order_acquire);
 }
 
-Machine::Machine(const Options& settings)
+Machine::Machine(const Options& settings, MachineFile* shared)
     : process(getpid()),
       options(settings),
       space(settings.va),
@@ -91,7 +91,7 @@ Machine::Machine(const Options& settings)
       imports(&space) {
   for (std::size_t place : visible_devices(std::getenv("CUDA_VISIBLE_DEVICES"), settings.devices)) {
     const int ordinal = static_cast<int>(devices.size());
-    devices.push_back(std::make_unique<Device>(ordinal, place, options, &space));
+    devices.push_back(std::make_unique<Device>(ordinal, place, options, shared, &space));
     auto pool = std::make_shared<MemoryPool>(ordinal, 0, &devices.back()->hbm, &space);
     devices.back()->default_pool = devices.back()->current_pool = pool.get();
     pools.add(std::move(pool));
@@ -192,7 +192,17 @@ CUresult start_machine() {
     std::fprintf(stderr, "simgpu: %s\n", error.c_str());
     return CUDA_ERROR_INVALID_VALUE;
   }
-  auto* instance = new Machine(options);
+  MachineFile* shared = nullptr;
+  if (!options.machine.empty()) {
+    shared = MachineFile::open(options.machine, &error);
+    if (shared == nullptr || !shared->join() || options.devices > MachineFile::kDevices) {
+      std::fprintf(
+          stderr, "simgpu: SIMGPU_MACHINE: %s\n",
+          shared == nullptr ? error.c_str() : "more processes or devices than it has room for");
+      return CUDA_ERROR_INVALID_VALUE;
+    }
+  }
+  auto* instance = new Machine(options, shared);
   if (!instance->faults.set(options.faults, &error)) {
     std::fprintf(stderr, "simgpu: SIMGPU_FAULTS: %s\n", error.c_str());
     return CUDA_ERROR_INVALID_VALUE;

@@ -54,8 +54,12 @@ class HandleTable {
 };
 
 struct Device {
-  Device(int index, std::size_t place, const Options& options, AddressSpace* space)
-      : ordinal(index), identity(place), hbm(options.hbm), heap(index, &hbm, space) {}
+  Device(int index, std::size_t place, const Options& options, MachineFile* machine,
+         AddressSpace* space)
+      : ordinal(index),
+        identity(place),
+        hbm(options.hbm, machine, place),
+        heap(index, &hbm, space) {}
 
   const int ordinal;  // in this process
   const Identity identity;
@@ -77,7 +81,7 @@ struct Native {
 };
 
 struct Machine {
-  explicit Machine(const Options& options);
+  Machine(const Options& options, MachineFile* shared);
 
   const pid_t process;
   Options options;

@@ -1,7 +1,8 @@
 // The management library's view of the simulated machine: every GPU, whatever CUDA_VISIBLE_DEVICES
-// says, by the settings that the simulated driver reads. Devices are not shared between processes
-// here, so what is used is what this process holds, as its driver counts it: nothing before cuInit.
-// Locking: one mutex around the count of initialisations; the machine itself never changes.
+// says, by the settings that the simulated driver reads. Where processes share the machine, its
+// file tells who holds what; otherwise what is used is what this process holds, as its driver
+// counts it: nothing before cuInit. Locking: one mutex around the count of initialisations; the
+// machine itself never changes.
 #include <cuda.h>
 #include <dlfcn.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "identity.h"
+#include "memory/machine_file.h"
 #include "memory/physical_pool.h"
 #include "options.h"
 #include "simgpu/control.h"
@@ -27,12 +29,14 @@ struct nvmlDevice_st {
 
 namespace {
 
+using simgpu::MachineFile;
 using Devices = std::vector<nvmlDevice_st>;
 
 std::mutex mutex;
 unsigned initialised = 0;
 // Made at the first initialisation and kept as long as the library, since handles point into it.
 std::unique_ptr<const Devices> machine;
+MachineFile* shared_machine = nullptr;  // likewise; null where processes share nothing
 
 std::unique_ptr<const Devices> make_machine() {
   simgpu::Options options;
@@ -40,6 +44,13 @@ std::unique_ptr<const Devices> make_machine() {
   if (!options.read_environment(&error)) {
     std::fprintf(stderr, "simgpu: %s\n", error.c_str());
     return nullptr;
+  }
+  if (!options.machine.empty()) {
+    shared_machine = MachineFile::open(options.machine, &error);
+    if (shared_machine == nullptr) {
+      std::fprintf(stderr, "simgpu: SIMGPU_MACHINE: %s\n", error.c_str());
+      return nullptr;
+    }
   }
   auto made = std::make_unique<Devices>();
   for (std::size_t i = 0; i < options.devices; ++i) {
@@ -103,18 +114,34 @@ std::uint64_t used_of(const nvmlDevice_st& device) {
   return memory.hbm_used;
 }
 
-// A process is running on a GPU once it holds memory there.
+// Who holds memory there, and is therefore running on it.
+std::vector<MachineFile::Use> uses_of(const nvmlDevice_st& device) {
+  if (shared_machine != nullptr) return shared_machine->uses(device.index);
+  const std::uint64_t own = used_of(device);
+  if (own == 0) return {};
+  return {{getpid(), own}};
+}
+
+std::uint64_t used_by_all(const nvmlDevice_st& device) {
+  std::uint64_t sum = 0;
+  for (const MachineFile::Use& use : uses_of(device)) sum += use.bytes;
+  return sum;
+}
+
 template <typename Info>
-nvmlReturn_t running_processes(nvmlDevice_t device, unsigned* count, Info* infos, Info own) {
+nvmlReturn_t running_processes(nvmlDevice_t device, unsigned* count, Info* infos, Info one) {
   if (const nvmlReturn_t result = check(device, count); result != NVML_SUCCESS) return result;
-  own.pid = static_cast<unsigned>(getpid());
-  own.usedGpuMemory = used_of(*device);
+  const std::vector<MachineFile::Use> uses = uses_of(*device);
   const unsigned room = *count;
-  *count = own.usedGpuMemory == 0 ? 0 : 1;
+  *count = static_cast<unsigned>(uses.size());
   if (*count > room) return NVML_ERROR_INSUFFICIENT_SIZE;
   if (*count == 0) return NVML_SUCCESS;
   if (infos == nullptr) return NVML_ERROR_INVALID_ARGUMENT;
-  infos[0] = own;
+  for (const MachineFile::Use& use : uses) {
+    one.pid = static_cast<unsigned>(use.pid);
+    one.usedGpuMemory = use.bytes;
+    *infos++ = one;
+  }
   return NVML_SUCCESS;
 }
 
@@ -228,7 +255,7 @@ nvmlReturn_t nvmlDeviceGetPciInfo_v3(nvmlDevice_t device, nvmlPciInfo_t* info) {
 nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t* memory) {
   const nvmlReturn_t result = check(device, memory);
   if (result != NVML_SUCCESS) return result;
-  const std::uint64_t used = used_of(*device);
+  const std::uint64_t used = used_by_all(*device);
   *memory = {device->total, device->total - used, used};
   return NVML_SUCCESS;
 }
@@ -237,7 +264,7 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t* me
   const nvmlReturn_t result = check(device, memory);
   if (result != NVML_SUCCESS) return result;
   if (memory->version != nvmlMemory_v2) return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
-  const std::uint64_t used = used_of(*device);
+  const std::uint64_t used = used_by_all(*device);
   *memory = {nvmlMemory_v2, device->total, 0, device->total - used, used};
   return NVML_SUCCESS;
 }

@@ -38,7 +38,7 @@ CUresult cuMemGetInfo_v2(std::size_t* free_bytes, std::size_t* total) {
   SIMGPU_CALL(context);
   if (free_bytes == nullptr || total == nullptr) return CUDA_ERROR_INVALID_VALUE;
   const PhysicalPool& hbm = call.context().device->hbm;
-  *free_bytes = hbm.budget() - hbm.used();
+  *free_bytes = hbm.left();
   *total = hbm.budget();
   return CUDA_SUCCESS;
 }

@@ -24,12 +24,19 @@ int Frame::file() const {
   return pool != nullptr ? pool->file() : own_file;
 }
 
-PhysicalPool::PhysicalPool(std::size_t budget)
+PhysicalPool::PhysicalPool(std::size_t budget, MachineFile* machine, std::size_t place)
     : budget_pages_(budget / kPageSize),
+      machine_(machine),
+      place_(place),
       pages_(budget_pages_, Page::fresh),
       records_end_(kRecordsBegin) {
   file_ = memfd_create("simgpu-memory", MFD_CLOEXEC);
   if (file_ < 0 || ftruncate(file_, kRecordsBegin) != 0) pages_.clear();
+}
+
+std::size_t PhysicalPool::left() const {
+  const std::size_t held = machine_ == nullptr ? used() : machine_->used(place_);
+  return budget() - std::min(held, budget());
 }
 
 std::int64_t PhysicalPool::add_record(std::size_t size) {
@@ -41,6 +48,7 @@ std::int64_t PhysicalPool::add_record(std::size_t size) {
 std::shared_ptr<Frame> PhysicalPool::allocate(std::size_t size) {
   std::size_t wanted = (size + kPageSize - 1) / kPageSize;
   if (pages_.empty() || wanted > budget_pages_ - used_pages_) return nullptr;
+  if (machine_ != nullptr && !machine_->take(place_, wanted * kPageSize, budget())) return nullptr;
   auto frame = std::make_shared<Frame>();
   frame->pool = this;
   frame->size = size;
@@ -84,6 +92,7 @@ void PhysicalPool::release(const std::vector<Extent>& extents, bool exported) {
     std::fill_n(pages_.begin() + static_cast<std::ptrdiff_t>(extent.first_page), extent.pages,
                 exported ? Page::retired : Page::recycled);
     used_pages_ -= extent.pages;
+    if (machine_ != nullptr) machine_->give_back(place_, extent.pages * kPageSize);
     if (exported) pages_.insert(pages_.end(), extent.pages, Page::fresh);
   }
 }
@@ -91,7 +100,8 @@ void PhysicalPool::release(const std::vector<Extent>& extents, bool exported) {
 // What a recycled frame holds is undefined. A pattern shows a program that counts on zeros, or on
 // what was there before.
 void PhysicalPool::poison(std::size_t first_page, std::size_t pages) {
-  static const std::vector<unsigned char> pattern(kPageSize, 0xcb);
+  // Never destroyed: threads may still allocate while the process exits.
+  static const auto& pattern = *new std::vector<unsigned char>(kPageSize, 0xcb);
   for (std::size_t page = first_page; page < first_page + pages; ++page) {
     if (pages_[page] != Page::recycled) continue;
     // Cannot fail but for want of memory, which the program would meet anyway.

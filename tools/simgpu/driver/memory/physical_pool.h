@@ -11,6 +11,8 @@
 #include <memory>
 #include <vector>
 
+#include "memory/machine_file.h"
+
 namespace simgpu {
 
 constexpr std::size_t kPageSize = std::size_t{2} << 20;
@@ -39,13 +41,16 @@ struct Frame {
 
 class PhysicalPool {
  public:
-  explicit PhysicalPool(std::size_t budget);
+  // Of a GPU that `machine`, unless it is null, shares with others, at that place in it.
+  explicit PhysicalPool(std::size_t budget, MachineFile* machine = nullptr, std::size_t place = 0);
 
   // Null when the budget does not hold `size` more bytes.
   std::shared_ptr<Frame> allocate(std::size_t size);
 
   std::size_t budget() const { return budget_pages_ * kPageSize; }
   std::size_t used() const { return used_pages_ * kPageSize; }
+  // Of the budget, with what other processes hold.
+  std::size_t left() const;
   std::size_t peak() const { return peak_pages_ * kPageSize; }
   int file() const { return file_; }
 
@@ -65,6 +70,8 @@ class PhysicalPool {
 
   int file_;
   const std::size_t budget_pages_;
+  MachineFile* const machine_;
+  const std::size_t place_;
   std::vector<Page> pages_;
   std::int64_t records_end_;
   std::size_t used_pages_ = 0, peak_pages_ = 0;
