@@ -18,7 +18,13 @@ CUresult to_cuda(const Status& status) {
     case Errc::frozen:
     case Errc::abandoned:
     case Errc::system_error:
+    case Errc::tier_full:
       return CUDA_ERROR_OUT_OF_MEMORY;
+    // What the application had in memory cannot be brought back: no retry with less would help it.
+    case Errc::tier_unreachable:
+    case Errc::bytes_lost:
+    case Errc::bytes_corrupted:
+      return CUDA_ERROR_OPERATING_SYSTEM;
   }
   return CUDA_ERROR_UNKNOWN;
 }

@@ -15,6 +15,7 @@
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/options.h"
+#include "runtime/spill/tier_settings.h"
 
 namespace vhbm::interpose {
 
@@ -79,8 +80,11 @@ void Session::try_to_start(const Linkage& linkage) {
     log_error("this driver has no {}: vHBM is off in this process", linkage.missing);
     return;
   }
+  auto below = open_block_store(*options, [](const char* name) { return std::getenv(name); });
+  if (!below.ok()) log_error("sleepers stay in host memory: {}", below.status().message());
   auto started = Runtime::start(linkage.driver, *options,
-                                {find_policy(options->policy)->plan, &guess_tag, &wake_order});
+                                {find_policy(options->policy)->plan, &guess_tag, &wake_order},
+                                below.ok() ? std::move(*below) : nullptr);
   if (!started.ok()) {
     log_error("vHBM is off in this process: {}", started.status().message());
     return;

@@ -93,8 +93,12 @@ void ControlSocket::serve() {
       client.socket.close();
       continue;
     }
-    advance(client);
-    write(client);
+    // More than one request may have come at once.
+    do {
+      advance(client);
+      write(client);
+    } while (client.unsent.empty() && client.pending == nullptr && client.socket.is_open() &&
+             client.received.find('\n') != std::string::npos);
   }
   std::erase_if(clients_, is_done);
   if ((waiting[0].revents & POLLIN) != 0) take_in();
@@ -105,8 +109,8 @@ void ControlSocket::take_in() {
   if (!made.is_open()) return;
   if (clients_.size() >= most_clients) {
     // Whoever has been silent longest makes room, unless all wait for their answers.
-    const auto silent = std::min_element(
-        clients_.begin(), clients_.end(), [](const Client& a, const Client& b) {
+    const auto silent =
+        std::min_element(clients_.begin(), clients_.end(), [](const Client& a, const Client& b) {
           if ((a.pending == nullptr) != (b.pending == nullptr)) return a.pending == nullptr;
           return a.silent_since < b.silent_since;
         });

@@ -1,8 +1,8 @@
 // The end at which a process takes orders: a Unix socket <pid>.control in the state directory, for
 // its user and root. A request is a line, and so is its answer; requests of one connection are
-// answered one after the other. Invariant: no client makes another one, or the process, wait: what is
-// half-sent, not read, too long or too late costs its own connection. Locking: one thread serves all;
-// it never takes a lock of the pager's for longer than a look.
+// answered one after the other. Invariant: no client makes another one, or the process, wait: what
+// is half-sent, not read, too long or too late costs its own connection. Locking: one thread serves
+// all; it never takes a lock of the pager's for longer than a look.
 #pragma once
 
 #include <chrono>

@@ -234,8 +234,8 @@ void Device::set(const OptionRow& row, const Options& changed) {
   std::size_t free_now = 0, total_now = 0;
   if (driver.cuMemGetInfo_v2(&free_now, &total_now) != CUDA_SUCCESS) free_now = 0;
   const Bytes locked{stats.get(Stat::host_bytes)};
-  Capacity capacity = capacity_of(options, total, Bytes{free_now} + held,
-                                  available_host_memory() + locked);
+  Capacity capacity =
+      capacity_of(options, total, Bytes{free_now} + held, available_host_memory() + locked);
   const std::string_view name(row.name);
   const Frames::Limits before = frames->limits();
   // The other limit stays what it was made of when the process started.

@@ -7,13 +7,15 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
 #include <mutex>
 
-#include "runtime/orders.h"
 #include "runtime/exports.h"
+#include "runtime/orders.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
 #include "runtime/sleep.h"
+#include "runtime/spilling.h"
 
 namespace vhbm {
 
@@ -70,6 +72,24 @@ class Devices {
     }
   }
 
+  // What sleeps goes on to the tiers below; before the first sleep.
+  void spill_to(std::unique_ptr<BlockStore> store) {
+    spilling = std::make_unique<Spilling>(std::move(store), options.spill_after);
+    sleep.set_below(
+        {[this] {
+           each([&](PagedDevice& one) {
+             if (process.gate.waiting() != 0) return;
+             const std::chrono::nanoseconds slept(one.device->stats.get(Stat::asleep_ns));
+             spilling->send_down(*one.device, slept);
+           });
+         },
+         [this] {
+           bool all = true;
+           each([&](PagedDevice& one) { all = spilling->bring_back(*one.device) && all; });
+           return all;
+         }});
+  }
+
   void publish_application_host() const {
     each([&](PagedDevice& one) {
       if (!one.device->is_first) return;
@@ -85,6 +105,7 @@ class Devices {
   std::array<std::atomic<PagedDevice*>, most> devices{};  // by ordinal; owned
   Exports exports;
   const pid_t owner = getpid();
+  std::unique_ptr<Spilling> spilling;  // where there are tiers below
   Sleep sleep{*this};
   Orders orders{*this};
 };

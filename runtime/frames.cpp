@@ -207,6 +207,7 @@ void Frames::note_spare_host() noexcept {
 }
 
 void Frames::give_back(Frame* frame) {
+  if (frame->stands_in) return;
   pool(frame->tier).free.push_back(frame);
   note_spare_host();
   if (frame->tier == Tier::hbm && over_limit()) trim();

@@ -29,6 +29,8 @@ struct Frame {
   Tier tier = Tier::hbm;
   // Where copies reach the frame whatever region it belongs to; 0 until it was first needed.
   DeviceAddress alias;
+  // Mapped without access wherever a chunk's bytes are below host memory; in no pool meanwhile.
+  bool stands_in = false;
 };
 
 class Frames {

@@ -81,14 +81,15 @@ Status Mapper::unmap(DeviceAddress base, Bytes size) const {
   return result == CUDA_SUCCESS ? Status() : failed(result, "cuMemUnmap");
 }
 
-Mapper::Switched Mapper::replace(DeviceAddress base, Backing from, Backing to,
+Mapper::Switched Mapper::replace(DeviceAddress base, Backing from,
+                                 const std::optional<AccessList>& access_before, Backing to,
                                  const std::optional<AccessList>& access) const {
   if (!unmap(base, from.size()).ok()) return Switched::restored;
   if (map(base, to.handles, to.each, access).ok()) return Switched::yes;
   // A driver that ran short for a moment gets a second chance; both hold the application's bytes.
   constexpr int attempts = 3;
   for (int i = 0; i < attempts; ++i) {
-    if (map(base, from.handles, from.each, access).ok()) return Switched::restored;
+    if (map(base, from.handles, from.each, access_before).ok()) return Switched::restored;
     if (map(base, to.handles, to.each, access).ok()) return Switched::yes;
   }
   return Switched::broken;

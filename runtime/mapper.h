@@ -58,7 +58,13 @@ class Mapper {
   // Replaces what a run is mapped to, by as many bytes. No GPU work that could touch the run may be
   // in flight.
   [[nodiscard]] Switched replace(DeviceAddress base, Backing from, Backing to,
-                                 const std::optional<AccessList>& access = {}) const;
+                                 const std::optional<AccessList>& access = {}) const {
+    return replace(base, from, access, to, access);
+  }
+  // The same where what is mapped afterwards allows something else.
+  [[nodiscard]] Switched replace(DeviceAddress base, Backing from,
+                                 const std::optional<AccessList>& access_before, Backing to,
+                                 const std::optional<AccessList>& access) const;
 
  private:
   [[nodiscard]] Status failed(CUresult result, const char* call) const;

@@ -71,10 +71,10 @@ Bytes Migration::leave(Bytes most) {
     first += wanted;
     const std::size_t next = std::min(batch(), leaving.size() - first);
     const std::size_t uncopied = all && next != 0 && leaving[first + next - 1].has_copy ? 0 : next;
-    if (move(plan, [&] { return shrink() || frames.grow(Tier::host, uncopied); }) !=
-        Flip::Outcome::done) {
-      break;
-    }
+    const Flip::Outcome outcome =
+        move(plan, [&] { return shrink() || frames.grow(Tier::host, uncopied); });
+    host_was_short_ = outcome == Flip::Outcome::no_memory;
+    if (outcome != Flip::Outcome::done) break;
   }
   std::lock_guard lock(device_.lock);
   while (shrink()) {

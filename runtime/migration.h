@@ -31,6 +31,8 @@ class Migration {
   Bytes leave(Bytes most);
   // Brings chunks to HBM in this order, as long as there is room; returns what came.
   Bytes come_back(std::span<const ChunkId> order);
+  // leave() ended for want of host memory.
+  [[nodiscard]] bool host_was_short() const { return host_was_short_; }
 
  private:
   // One batch, of which what could be moved has.
@@ -41,6 +43,7 @@ class Migration {
   Device& device_;
   Gate& gate_;
   const std::function<bool()> interrupted_;
+  bool host_was_short_ = false;
 };
 
 }  // namespace vhbm

@@ -165,4 +165,30 @@ std::string Form<LogLevel>::write(const LogLevel& value) {
   return log_level_names[static_cast<std::size_t>(value)];
 }
 
+bool Form<CompressionChoice>::read(std::string_view text, CompressionChoice& value) {
+  const std::string word = lower(text);
+  constexpr std::string_view with_level = "zstd:";
+  value = {word == "lz4" ? Codec::lz4 : Codec::none, 0};
+  if (word == "none" || word == "lz4") return true;
+  value = {Codec::zstd, 1};
+  if (word == "zstd") return true;
+  if (word.compare(0, with_level.size(), with_level) != 0) return false;
+  const char* end = word.data() + word.size();
+  const auto [stop, error] = std::from_chars(word.data() + with_level.size(), end, value.level);
+  return error == std::errc{} && stop == end && value.level >= 1 && value.level <= 19;
+}
+std::string Form<CompressionChoice>::write(const CompressionChoice& value) {
+  if (value.codec == Codec::none) return "none";
+  return value.codec == Codec::lz4 ? "lz4" : "zstd:" + std::to_string(value.level);
+}
+
+bool Form<RemoteAddress>::read(std::string_view text, RemoteAddress& value) {
+  const auto address = parse_remote_address(text);
+  if (address) value = *address;
+  return address.has_value();
+}
+std::string Form<RemoteAddress>::write(const RemoteAddress& value) {
+  return write_remote_address(value);
+}
+
 }  // namespace vhbm

@@ -38,6 +38,9 @@ FORM(Pause, "time", true,
 FORM(Percent, "share", true, "1% to 100%")
 FORM(Text, "text", true, "any text")
 FORM(LogLevel, "word", true, "trace, debug, info, warn, error or off")
+FORM(CompressionChoice, "word", true, "none, lz4, zstd, or zstd:1 to zstd:19 (the level)")
+FORM(RemoteAddress, "address", true,
+     "redis://[user@]host[:port][/database] or unix:///path/of/socket (no password, no TLS)")
 #undef FORM
 
 }  // namespace vhbm

@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/compression_choice.h"
 #include "runtime/log_level.h"
+#include "runtime/remote_address.h"
 #include "runtime/status.h"
 #include "runtime/tag.h"
 #include "runtime/units.h"

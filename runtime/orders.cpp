@@ -284,10 +284,10 @@ ControlSocket::Answer Orders::answer(const std::string& text) {
     const Json request = parse(text);
     const std::string_view name = row_of(request).name;
     if (name == "sleep") {
-      return in_time(devices_.sleep.fall_asleep(
-                         time_of(request, "patience_ms", Sleep::patience_with_gpu),
-                         time_of(request, "hold_ms", std::chrono::milliseconds(0))),
-                     devices_);
+      return in_time(
+          devices_.sleep.fall_asleep(time_of(request, "patience_ms", Sleep::patience_with_gpu),
+                                     time_of(request, "hold_ms", std::chrono::milliseconds(0))),
+          devices_);
     }
     if (name == "wake") return in_time(devices_.sleep.wake(), devices_);
     if (name == "off") return off(devices_);

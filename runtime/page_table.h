@@ -14,11 +14,19 @@
 
 namespace vhbm {
 
-enum class PageState : std::uint8_t { free, host_mapped, arriving, resident, leaving, held };
+enum class PageState : std::uint8_t {
+  free,
+  host_mapped,
+  arriving,
+  resident,
+  leaving,
+  held,
+  spilled
+};
 
 [[nodiscard]] constexpr const char* name_of(PageState state) {
-  constexpr const char* names[] = {"free",     "host_mapped", "arriving",
-                                   "resident", "leaving",     "held"};
+  constexpr const char* names[] = {"free",    "host_mapped", "arriving", "resident",
+                                   "leaving", "held",        "spilled"};
   return names[static_cast<std::size_t>(state)];
 }
 
@@ -28,7 +36,7 @@ enum class PageState : std::uint8_t { free, host_mapped, arriving, resident, lea
     case PageState::free:
       return to == PageState::host_mapped || to == PageState::resident;
     case PageState::host_mapped:
-      return to == PageState::arriving || to == PageState::free;
+      return to == PageState::arriving || to == PageState::spilled || to == PageState::free;
     case PageState::arriving:
       return to == PageState::resident || to == PageState::host_mapped;
     case PageState::resident:
@@ -37,6 +45,8 @@ enum class PageState : std::uint8_t { free, host_mapped, arriving, resident, lea
       return to == PageState::host_mapped || to == PageState::resident;
     case PageState::held:
       return to == PageState::resident || to == PageState::free;
+    case PageState::spilled:
+      return to == PageState::host_mapped || to == PageState::resident || to == PageState::free;
   }
   return false;
 }

@@ -30,12 +30,14 @@ Runtime::~Runtime() {
 }
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
-                                                Decisions decisions) {
+                                                Decisions decisions,
+                                                std::unique_ptr<BlockStore> below) {
   try {
     set_log_level(options.log);
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->devices_ = std::make_unique<Devices>(driver, options, decisions);
     if (Status status = runtime->add_device(); !status.ok()) return status;
+    if (below != nullptr) runtime->devices_->spill_to(std::move(below));
     if (Status status = runtime->devices_->sleep.start(); !status.ok()) return status;
     runtime->devices_->orders.start();
     runtime->window_ = runtime->devices_->process.window.whole();

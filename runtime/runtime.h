@@ -17,6 +17,7 @@
 #include "runtime/regions.h"
 #include "runtime/residency.h"
 #include "runtime/sleep.h"
+#include "runtime/spill/block_store.h"
 #include "runtime/status.h"
 #include "runtime/stream_order.h"
 #include "runtime/units.h"
@@ -30,11 +31,12 @@ struct SharedHandle;
 
 class Runtime {
  public:
-  // As add_device(), for the first one. Requires `driver` outliving the runtime.
+  // As add_device(), for the first one. Requires `driver` outliving the runtime. `below` takes what
+  // has slept for spill_after; without it sleepers stay in host memory.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
-  [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(const Driver& driver,
-                                                              const Options& options,
-                                                              Decisions decisions = {});
+  [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(
+      const Driver& driver, const Options& options, Decisions decisions = {},
+      std::unique_ptr<BlockStore> below = {});
   // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 

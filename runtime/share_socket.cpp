@@ -124,7 +124,8 @@ Result<ShareSocket> ShareSocket::connect(const std::string& directory, const std
     }
     std::this_thread::sleep_for(between_attempts);
   }
-  if (geteuid() != 0 && made.peer() != geteuid()) return Status(Errc::system_error, "another user listens there");
+  if (geteuid() != 0 && made.peer() != geteuid())
+    return Status(Errc::system_error, "another user listens there");
   made.wait_at_most(patience);
   return made;
 }

@@ -1,6 +1,6 @@
 // A socket in the state directory, mode 0600, both ends of one user: over it one process hands
-// another a file descriptor of its memory, or takes orders. Invariant: nothing here waits without a limit.
-// Locking: none; a socket belongs to one thread.
+// another a file descriptor of its memory, or takes orders. Invariant: nothing here waits without a
+// limit. Locking: none; a socket belongs to one thread.
 #pragma once
 
 #include <chrono>

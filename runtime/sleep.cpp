@@ -259,18 +259,11 @@ void Sleep::send_away(PagedDevice& one) {
   const Bytes stayed{device.stats.get(Stat::resident_bytes)};
   device.stats.set(Stat::left_bytes, left.value);
   device.stats.set(Stat::stayed_bytes, stayed.value);
-  Bytes held;
-  {
-    std::lock_guard lock(device.lock);
-    for (const Region* region : device.regions.live()) {
-      if (region->held) held += region->mapped_size();
-    }
-  }
   log_info("asleep: {} bytes left device {}, {} stay in HBM", left.value, device.ordinal,
            stayed.value);
-  if (stayed > held && !called_back()) {
+  if (migration.host_was_short()) {
     log_warn("host memory is short: {} bytes of device {} stay in HBM while this process sleeps",
-             (stayed - held).value, device.ordinal);
+             stayed.value, device.ordinal);
   }
 }
 

@@ -12,14 +12,18 @@ namespace vhbm {
 
 enum class Errc {
   ok,
-  out_of_memory,  // both limits are reached
-  too_small,      // below the paging threshold
-  invalid_value,  // an argument or an option that is not accepted
-  unsupported,    // this driver or device lacks what the pager needs
-  driver_error,   // a driver call failed; see Status::driver_result()
-  frozen,         // an invariant broke earlier: mappings stay as they are
-  abandoned,      // the GPU did not get quiet in time: try later
-  system_error,   // a system call failed
+  out_of_memory,     // both limits are reached
+  too_small,         // below the paging threshold
+  invalid_value,     // an argument or an option that is not accepted
+  unsupported,       // this driver or device lacks what the pager needs
+  driver_error,      // a driver call failed; see Status::driver_result()
+  frozen,            // an invariant broke earlier: mappings stay as they are
+  abandoned,         // the GPU did not get quiet in time: try later
+  system_error,      // a system call failed
+  tier_full,         // a tier below host has no room
+  tier_unreachable,  // a tier below host fails, or takes too long
+  bytes_lost,        // a tier below host no longer has what it was given
+  bytes_corrupted,   // a tier below host gave other bytes than it was given
 };
 
 class [[nodiscard]] Status {

@@ -1,8 +1,9 @@
 #include "runtime/worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
+
+#include "runtime/signals_blocked.h"
 
 namespace vhbm {
 namespace {
@@ -16,10 +17,7 @@ Status Worker::start(const char* name, std::chrono::nanoseconds interval,
                      std::function<void()> round) {
   owner_ = getpid();
   state_ = std::make_shared<State>();
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Status status;
+  const SignalsBlocked blocked;
   try {
     thread_ = std::thread([state = state_, interval, round = std::move(round)] {
       std::unique_lock lock(state->mutex);
@@ -37,10 +35,9 @@ Status Worker::start(const char* name, std::chrono::nanoseconds interval,
     running_ = true;
     pthread_setname_np(thread_.native_handle(), name);
   } catch (const std::system_error& error) {
-    status = Status(Errc::system_error, std::string("no thread: ") + error.what());
+    return {Errc::system_error, std::string("no thread: ") + error.what()};
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  return {};
 }
 
 void Worker::wake() noexcept {

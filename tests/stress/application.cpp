@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "harm.h"
+#include "sleep.h"
 #include "words.h"
 
 namespace stress {
@@ -56,6 +57,8 @@ void Application::act(Operation operation) {
       return gpu_->remap(choose_buffer());
     case Operation::share:
       return gpu_->share(choose_buffer());
+    case Operation::sleep:
+      return fall_asleep(std::chrono::milliseconds(below(2) * below(300)));
     case Operation::record:
       return record();
     case Operation::replay:

@@ -32,7 +32,7 @@ set(empty ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp)
 file(CONFIGURE OUTPUT ${empty} CONTENT "")
 add_library(test_headers OBJECT ${empty})
 set_target_properties(test_headers PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-target_compile_options(test_headers PRIVATE -fPIE)
+target_compile_options(test_headers PRIVATE ${VHBM_SOON_BUILT} -fPIE)
 target_link_libraries(test_headers PRIVATE GTest::gtest)
 target_precompile_headers(test_headers PRIVATE ${common_headers} <gtest/gtest.h>)
 

@@ -2,8 +2,8 @@
 # is missing where that can be done. Defines `need_packages` and `find_cuda`.
 
 VHBM_PACKAGES=(g++ cmake ninja-build libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev
-  nlohmann-json3-dev libxxhash-dev pkg-config libgtest-dev libbenchmark-dev libncurses-dev
-  prometheus-cpp-dev python3-yaml tmux)
+  nlohmann-json3-dev libxxhash-dev liburing-dev libhiredis-dev liblz4-dev libzstd-dev pkg-config
+  libgtest-dev libbenchmark-dev libncurses-dev prometheus-cpp-dev python3-yaml redis-server tmux)
 
 need_packages() {
   local missing=() package

@@ -69,7 +69,9 @@ void add_hold_command(CLI::App& app, int& exit_code) {
   const auto choice = add_choice(*command);
   command->add_flag("--release", *release, "do not hold them any more");
   steer(*command, exit_code,
-        {[=] { return with_choice({{"command", "hold"}, {"held", !*release}}, *choice); },
+        {[=] {
+           return with_choice({{"command", "hold"}, {"held", !*release}}, *choice);
+         },
          [=](pid_t, const Order& reply) {
            return (*release ? "no longer holds " : "holds ") + regions_text(reply);
          }});
@@ -81,7 +83,9 @@ void add_tag_command(CLI::App& app, int& exit_code) {
   const auto tag = std::make_shared<std::string>();
   const auto choice = add_choice(*command);
   steer(*command, exit_code,
-        {[=] { return with_choice({{"command", "tag"}, {"tag", *tag}}, *choice); },
+        {[=] {
+           return with_choice({{"command", "tag"}, {"tag", *tag}}, *choice);
+         },
          [=](pid_t, const Order& reply) { return "has " + *tag + " in " + regions_text(reply); }});
   command->add_option("tag", *tag, "weights, kv, workspace, other or none")->required();
 }

@@ -109,9 +109,7 @@ int off(pid_t process) {
 void add_off_command(CLI::App& app, int& exit_code) {
   const auto process = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("off", "Freeze paging in a process, which goes on");
-  command->add_option("process", *process, "its id, or the name of its program")
-      ->required()
-      ->type_name("PID|NAME");
+  add_process(*command, *process);
   command->footer(examples);
   command->callback([process, &exit_code] {
     const auto found = find_process(*process);

@@ -58,10 +58,13 @@ void add_sleep_command(CLI::App& app, int& exit_code) {
 }
 
 void add_wake_command(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("wake", "Bring a sleeping process back before it is asked");
+  CLI::App* command =
+      app.add_subcommand("wake", "Bring a sleeping process back before it is asked");
   command->footer(wake_examples + std::string(steering_exit_codes));
   steer(*command, exit_code,
-        {[]() -> Order { return {{"command", "wake"}}; },
+        {[]() -> Order {
+           return {{"command", "wake"}};
+         },
          [](pid_t, const Order& reply) {
            return "is awake: " + bytes_text(number(reply, "bytes")) + " are in HBM again";
          },

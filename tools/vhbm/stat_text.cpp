@@ -70,8 +70,8 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
 
 std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
                       std::FILE* stream) {
-  std::string text = headline(snapshot, stream) + paging(snapshot, stream) +
-                     sleeping(snapshot, stream);
+  std::string text =
+      headline(snapshot, stream) + paging(snapshot, stream) + sleeping(snapshot, stream);
   text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
           bytes_text(snapshot[Stat::peak_hbm_bytes]) + "\n";
   text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + ", " +

@@ -37,7 +37,8 @@ bool runs(const std::string& command, const std::string& name) {
 std::optional<std::string> receive_line(const ShareSocket& socket, Clock::time_point deadline) {
   std::string line;
   while (line.size() < longest_answer) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     pollfd readable{socket.descriptor(), POLLIN, 0};
     if (left.count() <= 0 || poll(&readable, 1, static_cast<int>(left.count())) <= 0) break;
     char byte = 0;
@@ -54,6 +55,17 @@ std::string words_of_answer(pid_t process, const Answer& answer, const char* don
 }
 
 }  // namespace
+
+void add_process(CLI::App& command, std::string& text) {
+  const auto possible = [](const std::string& given) -> std::string {
+    const bool none = given.find_first_not_of('0') == std::string::npos;
+    return none ? "there is no process " + given : std::string();
+  };
+  command.add_option("process", text, "its id, or the name of its program")
+      ->required()
+      ->check(possible)
+      ->type_name("PID|NAME");
+}
 
 std::optional<pid_t> find_process(const std::string& text) {
   if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) {
@@ -106,9 +118,7 @@ Answer ask(pid_t process, const Order& order, std::chrono::milliseconds patience
 void steer(CLI::App& command, int& exit_code, Steering steering) {
   const auto process = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);
-  command.add_option("process", *process, "its id, or the name of its program")
-      ->required()
-      ->type_name("PID|NAME");
+  add_process(command, *process);
   command.add_flag("--json", *json, "the process's answer as one line of JSON");
   command.callback([process, json, &exit_code, steering = std::move(steering)] {
     const auto found = find_process(*process);
@@ -117,6 +127,10 @@ void steer(CLI::App& command, int& exit_code, Steering steering) {
       return;
     }
     const Answer answer = ask(*found, steering.order(), steering.patience);
+    if (answer.exit_code == exit_no_process) {
+      exit_code = tell_no_process(*found, *shared_directory(*found));
+      return;
+    }
     exit_code = answer.exit_code;
     if (*json && answer.reply.is_object()) {
       std::printf("%s\n", answer.reply.dump().c_str());

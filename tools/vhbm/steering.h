@@ -1,4 +1,5 @@
-// Asks a process under vHBM to do something, over its control socket: for every command that steers.
+// Asks a process under vHBM to do something, over its control socket: for every command that
+// steers.
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +19,8 @@ namespace vhbm::cli {
 // An order is one JSON object, as runtime/orders.def lists them.
 using Order = nlohmann::ordered_json;
 
+// The argument that says which process is meant.
+void add_process(CLI::App& command, std::string& text);
 // The process that `text` means: a process id, or the name of a program or script that exactly one
 // process under vHBM runs. nullopt, and said why on stderr, when there is none or more than one.
 [[nodiscard]] std::optional<pid_t> find_process(const std::string& text);
@@ -29,8 +32,8 @@ struct Answer {
 };
 [[nodiscard]] Answer ask(pid_t process, const Order& order, std::chrono::milliseconds patience);
 
-// What every command that steers has: the process, --json, the exit codes. `order` makes the request
-// once the command line was read, `tell` says in words what a positive answer means.
+// What every command that steers has: the process, --json, the exit codes. `order` makes the
+// request once the command line was read, `tell` says in words what a positive answer means.
 struct Steering {
   std::function<Order()> order;
   std::function<std::string(pid_t, const Order& reply)> tell;

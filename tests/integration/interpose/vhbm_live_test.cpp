@@ -34,6 +34,44 @@ TEST_F(Watched, StatShowsWhatMattersInWords) {
   EXPECT_NE(shell(tool + "stat --all").output.find("  out_of_memory"), std::string::npos);
 }
 
+TEST_F(Watched, SleepsAndWakesAsItIsTold) {
+  const std::string name = std::filesystem::path(CUDA_PROGRAM).filename();
+  const CommandResult slept = shell(tool + "sleep " + pid());
+  EXPECT_EQ(slept.exit_code, 0);
+  EXPECT_NE(slept.output.find("is asleep: 30.0 MiB left HBM"), std::string::npos) << slept.output;
+  EXPECT_EQ(stat().value("asleep", 0), 1);
+  EXPECT_EQ(stat().value("resident_bytes", 1), 0);
+  const CommandResult shown = shell(tool + "stat " + pid());
+  EXPECT_NE(shown.output.find("  asleep    for "), std::string::npos) << shown.output;
+  const CommandResult woken = shell(tool + "wake --json " + name);
+  EXPECT_EQ(woken.exit_code, 0);
+  EXPECT_EQ(parsed(woken.output).value("state", ""), "awake") << woken.output;
+  EXPECT_NE(shell(tool + "stat " + pid()).output.find("  awake     slept 1 times"),
+            std::string::npos);
+  EXPECT_EQ(end(), 0) << log();
+}
+
+TEST_F(Watched, TakesOrdersAndSaysWhyNot) {
+  EXPECT_EQ(shell(tool + "set " + pid() + " hbm_limit 16MiB").output,
+            "process " + pid() + " has hbm_limit = 16MiB from now on\n");
+  EXPECT_EQ(shell(tool + "hold " + pid() + " --id 1").output,
+            "process " + pid() + " holds 1 region of 4.0 MiB\n");
+  const CommandResult refused = shell(tool + "tag " + pid() + " blue --id 1 2>&1");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_EQ(refused.output, "vhbm: process " + pid() +
+                                ": tag = \"blue\" is not accepted: expected other, weights, kv, "
+                                "workspace or none\n");
+  EXPECT_EQ(shell(tool + "wake nobody_runs_this 2>&1").exit_code, 1);
+  EXPECT_EQ(shell(tool + "wake 1 2>&1").exit_code, 1);
+  for (const char* command : {"sleep", "wake", "hold", "tag", "set"}) {
+    const std::string help = shell(tool + command + " --help").output;
+    for (const char* word : {"Example", "Exit code", "PID|NAME", "--json"}) {
+      EXPECT_NE(help.find(word), std::string::npos) << command << ": " << help;
+    }
+  }
+  EXPECT_EQ(end(), 0) << log();
+}
+
 TEST_F(Watched, StatWatchesUntilItIsInterrupted) {
   const CommandResult shown =
       shell("timeout -s INT 2 " + tool + "stat --json --watch 0.2 " + pid() + "; echo code $?");
@@ -183,7 +221,7 @@ TEST(Unwatched, ProcessesAreToldApartFromThoseThatAreNone) {
 
 TEST(Unwatched, CommandLinesAreRefused) {
   for (const char* arguments :
-       {"off", "off 0", "off nobody", "regions --sort colour", "regions many", "stat --watch 0",
+       {"off", "off 0", "wake 0", "regions --sort colour", "regions many", "stat --watch 0",
         "stat --watch 100000", "stat --watch soon", "doctor --timeout 0", "doctor now"}) {
     EXPECT_EQ(shell(tool + arguments + " 2>&1").exit_code, 64) << arguments;
   }

@@ -211,6 +211,33 @@ TEST(Requests, AModelByItsFigures) {
   EXPECT_EQ(read.workload.machine.host_bytes, 50 * gib);
 }
 
+// DeepSeek-V3, and a hybrid of 8 layers, by their figures: what their files come to elsewhere.
+TEST(Requests, OtherKindsOfLayersByTheirFigures) {
+  Request latent = by_figures();
+  latent.kv_heads = latent.head_size = 0;
+  latent.layers = 61;
+  latent.latent_size = 512 + 64;
+  const WorkloadRead mla = read_workload(latent, std::nullopt, gib);
+  ASSERT_TRUE(mla.refusals.empty());
+  EXPECT_EQ(kv_bytes_per_token(mla.workload.models[0].shape, 16), 70'272);
+
+  Request hybrid = by_figures();
+  hybrid.layers = 8;
+  hybrid.window = 1024;
+  hybrid.window_layers = 4;
+  hybrid.state = "2MiB";
+  hybrid.state_layers = 3;
+  const WorkloadRead mixed = read_workload(hybrid, std::nullopt, gib);
+  ASSERT_TRUE(mixed.refusals.empty());
+  EXPECT_EQ(kv_bytes(mixed.workload.models[0].shape, 10'000, 16),
+            4096.0 * (10'000 + 4 * 1024) + 3 * (2 << 20));
+  hybrid.state_layers = 5;
+  EXPECT_EQ(read_workload(hybrid, std::nullopt, gib).refusals.size(), 1U);
+  hybrid.state_layers = 0;
+  EXPECT_EQ(read_workload(hybrid, std::nullopt, gib).refusals.at(0),
+            "--state and --state-layers go together");
+}
+
 TEST(Requests, ValuesAreForEveryModelOrForEach) {
   Request request = by_figures();
   request.sessions = {4, 5};

@@ -43,6 +43,28 @@ TEST(Sizes, TakeAShareWithoutOverflow) {
   EXPECT_EQ(Size::automatic().resolve(gib(8), mib(3)), mib(3));
 }
 
+TEST(RemoteAddresses, AreReadAndWrittenBack) {
+  EXPECT_EQ(*parse_remote_address("redis://cache"), (RemoteAddress{"cache", 6379, "", "", 0}));
+  EXPECT_EQ(*parse_remote_address("redis://vhbm@10.0.0.7:7000/3"),
+            (RemoteAddress{"10.0.0.7", 7000, "", "vhbm", 3}));
+  EXPECT_EQ(*parse_remote_address("redis://[::1]:7000"), (RemoteAddress{"::1", 7000, "", "", 0}));
+  EXPECT_EQ(parse_remote_address("unix:///run/valkey.sock")->socket, "/run/valkey.sock");
+  EXPECT_TRUE(parse_remote_address("")->is_none());
+  for (const char* text : {"redis://cache:6379", "redis://vhbm@10.0.0.7:7000/3",
+                           "redis://[::1]:7000", "unix:///run/valkey.sock", ""}) {
+    EXPECT_EQ(write_remote_address(*parse_remote_address(text)), text);
+  }
+}
+
+TEST(RemoteAddresses, RefuseWhatIsNone) {
+  for (const char* text :
+       {"cache:6379", "redis://", "redis://cache:0", "redis://cache:70000",
+        "redis://cache:", "redis://cache/x", "redis://[::1", "redis://[::1]7000", "redis://@cache",
+        "redis://user:secret@cache", "rediss://cache", "unix://run/valkey.sock", "unix:///"}) {
+    EXPECT_EQ(parse_remote_address(text), std::nullopt) << text;
+  }
+}
+
 TEST(Options, AreTheDefaultsInAnEmptyEnvironment) {
   const auto options = parsed({});
   ASSERT_TRUE(options.ok());

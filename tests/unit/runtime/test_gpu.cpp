@@ -128,11 +128,11 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   return made;
 }
 
-void PagerTest::start(const Options& options) {
+void PagerTest::start(const Options& options, std::unique_ptr<BlockStore> below) {
   Options with_state = options;
   with_state.state_dir = state_dir_;
-  auto started =
-      Runtime::start(driver_, with_state, {find_policy("lru")->plan, &guess_tag, &wake_order});
+  auto started = Runtime::start(
+      driver_, with_state, {find_policy("lru")->plan, &guess_tag, &wake_order}, std::move(below));
   if (!started.ok()) throw std::runtime_error(started.status().message());
   runtime_ = std::move(*started);
   runtime_->stream_created(context_, stream_);

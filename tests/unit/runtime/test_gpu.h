@@ -64,7 +64,7 @@ class PagerTest : public ::testing::Test {
 
   // HBM and host limits in MiB; rounds every millisecond.
   static Options options(std::uint64_t hbm, std::uint64_t host);
-  void start(const Options& options);
+  void start(const Options& options, std::unique_ptr<BlockStore> below = {});
   void start(std::uint64_t hbm, std::uint64_t host) { start(options(hbm, host)); }
   // Frees what allocate() gave, and ends the runtime.
   void finish();

@@ -13,13 +13,15 @@ ValueKind kind_of(const std::string& type) {
   return type.find('{') == std::string::npos ? ValueKind::any : ValueKind::word;
 }
 
-// The words of "TEXT:{size,tag,resident}".
+// The words of "TEXT:{size,tag,resident}", or of "{size->0,tag->1}".
 std::vector<std::string> words_of(const std::string& type) {
   std::vector<std::string> words;
   const std::size_t begin = type.find('{'), end = type.find('}');
   if (begin == std::string::npos || end == std::string::npos || end < begin) return words;
   std::istringstream list(type.substr(begin + 1, end - begin - 1));
-  for (std::string word; std::getline(list, word, ',');) words.push_back(word);
+  for (std::string word; std::getline(list, word, ',');) {
+    words.push_back(word.substr(0, word.find("->")));
+  }
   return words;
 }
 

@@ -101,6 +101,21 @@ void add_model_options(CLI::App& command, plan::Request& request) {
       ->check(positive);
   command.add_option("--query-heads", request.query_heads, "query heads, likewise (as --kv-heads)")
       ->check(positive);
+  command
+      .add_option("--latent-size", request.latent_size,
+                  "MLA: elements a token and layer, kv_lora_rank + qk_rope_head_dim, likewise")
+      ->check(positive);
+  command
+      .add_option("--window-layers", request.window_layers,
+                  "of its layers, so many keep a window of tokens only")
+      ->check(positive);
+  command.add_option("--window", request.window, "tokens of that window")->check(positive);
+  command
+      .add_option("--state-layers", request.state_layers,
+                  "of its layers, so many keep a state of one size (Mamba, linear attention)")
+      ->check(positive);
+  command.add_option("--state", request.state, "of a session in such a layer, such as 2MiB")
+      ->type_name("SIZE");
   command.add_option("--parameters", request.parameters, "such as 8.03B")->allow_extra_args(false);
   command
       .add_option("--active-parameters", request.active_parameters,

@@ -112,23 +112,49 @@ class Reader {
     ModelShape shape;
     shape.name = "model";
     shape.family = "by its figures";
-    if (request_.kv_heads == 0 || request_.head_size == 0) {
-      refuse("--layers goes with --kv-heads and --head-size");
-      return shape;
+    const bool latent = request_.latent_size != 0;
+    if (!latent && (request_.kv_heads == 0 || request_.head_size == 0)) {
+      refuse("--layers goes with --kv-heads and --head-size, or --latent-size");
     }
     if (request_.parameters.empty()) {
       refuse("--layers goes with --parameters: without them nothing is known of the weights");
-      return shape;
     }
-    const std::uint64_t query_heads =
-        request_.query_heads != 0 ? request_.query_heads : request_.kv_heads;
+    if ((request_.window == 0) != (request_.window_layers == 0)) {
+      refuse("--window and --window-layers go together");
+    }
+    if (request_.state.empty() != (request_.state_layers == 0)) {
+      refuse("--state and --state-layers go together");
+    }
+    if (request_.window_layers + request_.state_layers > request_.layers) {
+      refuse("--window-layers and --state-layers; accepted: together at most --layers, " +
+             std::to_string(request_.layers));
+    }
+    if (!refusals_.empty()) return shape;
     LayerGroup group;
-    group.layers = request_.layers;
-    group.heads = request_.kv_heads;
-    group.elements = 2 * request_.kv_heads * request_.head_size;
-    group.planes = 2;
-    group.score_width = 2 * query_heads * request_.head_size;
-    shape.add(group);
+    group.kind = latent ? LayerKind::latent : LayerKind::attention;
+    group.layers = request_.layers - request_.window_layers - request_.state_layers;
+    group.heads = latent ? 1 : request_.kv_heads;
+    group.planes = latent ? 1 : 2;
+    group.elements = latent ? request_.latent_size : 2 * request_.kv_heads * request_.head_size;
+    const std::uint64_t query_heads =
+        request_.query_heads != 0 ? request_.query_heads : group.heads;
+    group.score_width =
+        latent ? 2 * query_heads * request_.latent_size : 2 * query_heads * request_.head_size;
+    if (group.layers != 0) shape.add(group);
+    if (request_.window_layers != 0) {
+      LayerGroup sliding = group;
+      sliding.kind = LayerKind::sliding;
+      sliding.layers = request_.window_layers;
+      sliding.window = request_.window;
+      shape.add(sliding);
+    }
+    if (request_.state_layers != 0) {
+      LayerGroup recurrent;
+      recurrent.kind = LayerKind::recurrent;
+      recurrent.layers = request_.state_layers;
+      recurrent.state_bytes = static_cast<std::uint64_t>(size("--state", request_.state));
+      shape.add(recurrent);
+    }
     return shape;
   }
 

@@ -17,6 +17,10 @@ struct Request {
   std::string family;
   // A model by its figures, where no file is at hand.
   std::uint64_t layers = 0, kv_heads = 0, head_size = 0, query_heads = 0;
+  std::uint64_t latent_size = 0;                // MLA: what a layer keeps of a token, for all heads
+  std::uint64_t window = 0, window_layers = 0;  // so many of the layers keep so many tokens only
+  std::uint64_t state_layers = 0;  // so many of the layers keep a state of `state` only
+  std::string state;
   std::vector<std::string> parameters;
   std::vector<std::string> active_parameters;
   std::vector<std::string> weights;
