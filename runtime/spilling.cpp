@@ -186,6 +186,8 @@ bool Spilling::bring_back(Device& device) {
   if (found == places_.end() || found->second.below.empty()) return true;
   Place& place = found->second;
   if (!make_staging(device.frames->frame_size())) return false;
+  const Bytes lost_before = place.lost;
+  Status why_lost;
   std::size_t together = std::max<std::size_t>(staging_size.value / chunk_.value, 1);
   while (!place.below.empty()) {
     std::vector<Chunk> chunks(
@@ -205,7 +207,10 @@ bool Spilling::bring_back(Device& device) {
       }
       if (now - failing_since_ < patience) return false;
     }
-    if (!status.ok()) lose(device, place, chunks.front(), status);
+    if (!status.ok()) {
+      place.lost += chunk_;
+      why_lost = status;
+    }
     drop(chunks);
     place.below.erase(place.below.begin(),
                       place.below.begin() + static_cast<std::ptrdiff_t>(chunks.size()));
@@ -213,6 +218,11 @@ bool Spilling::bring_back(Device& device) {
     device.stats.set(Stat::spilled_bytes, (chunk_ * place.below.size()).value);
   }
   failing_since_ = {};
+  if (place.lost != lost_before) {
+    device.stats.set(Stat::lost_bytes, place.lost.value);
+    log_error("{} bytes of device {} are lost, and work that touches them gets an error: {}",
+              (place.lost - lost_before).value, device.ordinal, why_lost.message());
+  }
   // What is lost is mapped to it for good.
   if (place.lost.value == 0 && place.stand_in != nullptr) {
     std::lock_guard lock(device.lock);
@@ -284,13 +294,6 @@ Status Spilling::map(Device& device, std::span<Chunk> chunks) {
     chunk.frame = nullptr;
   }
   return {};
-}
-
-void Spilling::lose(Device& device, Place& place, const Chunk& chunk, const Status& why) {
-  place.lost += chunk_;
-  device.stats.set(Stat::lost_bytes, place.lost.value);
-  log_error("{} bytes at {:#x} of device {} are lost, and who touches them gets an error: {}",
-            chunk_.value, chunk.address.value, device.ordinal, why.message());
 }
 
 }  // namespace vhbm

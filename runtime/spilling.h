@@ -75,7 +75,6 @@ class Spilling {
   [[nodiscard]] Status fetch(Device& device, std::span<Chunk> chunks);
   [[nodiscard]] Status take_frames(Device& device, std::span<Chunk> chunks);
   [[nodiscard]] Status map(Device& device, std::span<Chunk> chunks);
-  void lose(Device& device, Place& place, const Chunk& chunk, const Status& why);
   void drop(std::span<const Chunk> chunks);
   [[nodiscard]] bool make_staging(Bytes chunk);
 

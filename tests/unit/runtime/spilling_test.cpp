@@ -94,15 +94,15 @@ TEST_F(SpillingBelow, GoesToDiskAndComesBackWithTheFirstCopy) {
   ASSERT_TRUE(below.ok()) << below.status().message();
   const BlockStore& store = **below;
   start(made, std::move(*below));
-  const DeviceAddress region = allocate(mib(36)), idle = allocate(mib(6));
-  fill(region, mib(36), 1);
-  fill(idle, mib(6), 2);
+  const DeviceAddress region = allocate(mib(12)), idle = allocate(mib(2));
+  fill(region, mib(12), 1);
+  fill(idle, mib(2), 2);
   for (int time = 0; time < 2; ++time) {
-    sleep_until_below(mib(42));
-    EXPECT_EQ(store.usage().plain, mib(42));
+    sleep_until_below(mib(14));
+    EXPECT_EQ(store.usage().plain, mib(14));
     EXPECT_LE(stat_bytes(Stat::host_bytes), mib(2)) << "all but what stands in";
-    EXPECT_TRUE(holds(region, mib(36), 1));
-    EXPECT_TRUE(holds(idle, mib(6), 2));
+    EXPECT_TRUE(holds(region, mib(12), 1));
+    EXPECT_TRUE(holds(idle, mib(2), 2));
     EXPECT_EQ(stat(Stat::spilled_bytes), 0u);
     EXPECT_EQ(store.usage().plain, Bytes{0});
   }
@@ -163,10 +163,22 @@ TEST_F(SpillingBelow, ComesBackToHbmWhereTheHostHasNoRoom) {
   const DeviceAddress region = allocate(mib(20));
   fill(region, mib(20), 1);
   sleep_until_below(mib(20));
-  // The driver makes no host frame now.
-  faults().create.arm(0, 3, CUDA_ERROR_OUT_OF_MEMORY);
+  // The application came to page-lock all that there may be.
+  runtime_->host_locked(mib(128));
   EXPECT_TRUE(holds(region, mib(20), 1));
-  EXPECT_GT(faults().create.failed, 0);
+  EXPECT_EQ(stat_bytes(Stat::resident_bytes), mib(20));
+  runtime_->host_unlocked(mib(128));
+}
+
+TEST_F(SpillingBelow, WaitsForFramesThatTheDriverDoesNotMakeYet) {
+  start_with_shelf(soon(64, 128));
+  const DeviceAddress region = allocate(mib(20));
+  fill(region, mib(20), 1);
+  sleep_until_below(mib(20));
+  faults().create.arm(0, 5, CUDA_ERROR_OUT_OF_MEMORY);
+  EXPECT_TRUE(holds(region, mib(20), 1));
+  EXPECT_EQ(faults().create.failed, 5);
+  EXPECT_EQ(stat(Stat::lost_bytes), 0u);
 }
 
 TEST_F(SpillingBelow, StaysMappedWhereTheDriverDoesNotSwitch) {
