@@ -39,6 +39,7 @@ TEST(Gate, HoldsSubmittersBackUntilItOpens) {
     const auto pass = gate.pass();
     through = true;
   });
+  while (gate.waiting() == 0) std::this_thread::yield();
   std::this_thread::sleep_for(30ms);
   EXPECT_FALSE(through);
   gate.open();

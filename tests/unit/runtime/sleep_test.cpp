@@ -145,13 +145,13 @@ TEST_F(Sleeping, WithoutEvidenceNothingIsWaitedFor) {
 
 TEST_F(Sleeping, FallsAsleepWhenIdle) {
   Options idle = options(64, 128);
-  idle.idle_seconds = {300ms};
+  idle.idle_seconds = {700ms};
   start(idle);
   const DeviceAddress region = allocate(mib(4));
   fill(region, mib(4), 6);
   // As long as it is used it stays awake.
   const std::uint64_t before = stat(Stat::sleeps);
-  const auto until = std::chrono::steady_clock::now() + 450ms;
+  const auto until = std::chrono::steady_clock::now() + 1s;
   EXPECT_TRUE(use_until(region, [&] { return std::chrono::steady_clock::now() > until; }));
   EXPECT_EQ(stat(Stat::sleeps), before);
   EXPECT_TRUE(eventually([&] { return asleep(); }));
