@@ -28,7 +28,7 @@ Status ControlSocket::start(const std::string& directory, Handler handler) {
   Status why(Errc::system_error, "no name is left");
   for (int attempt = 0; attempt < most_names && !listening_.is_open(); ++attempt) {
     std::string name = std::to_string(owner_);
-    if (attempt != 0) name += "-" + std::to_string(attempt);
+    if (attempt != 0) name.append(1, '-').append(std::to_string(attempt));
     name += control_suffix;
     auto made = ShareSocket::listen(directory, name);
     if (made.ok()) {
