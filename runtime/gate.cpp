@@ -131,8 +131,11 @@ Gate::Slot* Gate::slot_of_this_thread() noexcept {
 
 void Gate::wait_until_open(Slot* slot) noexcept {
   if constexpr (!keeps(Protection::gate)) {
-    slot->inside.exchange(1, std::memory_order_seq_cst);
-    return;
+    // A process that slept would never wake, and nothing would show what is missing.
+    if (!held_.load(std::memory_order_seq_cst)) {
+      slot->inside.exchange(1, std::memory_order_seq_cst);
+      return;
+    }
   }
   const auto begin = Clock::now();
   // Counted before the knock: who holds the gate only after that looks who waits.
