@@ -2,11 +2,8 @@
 // rule is written down from the public source that the page names, and goes through that server's
 // steps in its order, with real allocations, at an eighth of the page's sizes.
 //
-// The simulated GPU's memory is each process's own, so a neighbour is played by allocations past
-// the hooks: the driver's own figures move by them as they would by another process's.
-//
-// Started once for each column of the page, by its number in SIZING_COLUMN; with
-// NEIGHBOUR_FIRST in GiB of the page it was there first.
+// Started once for each column of the page, by its number in SIZING_COLUMN; with NEIGHBOUR_FIRST in
+// GiB of the page another process was there first.
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -15,6 +12,7 @@
 
 #include "gpu_test.h"
 #include "queried_memory.h"
+#include "sharing_peer.h"
 #include "simgpu/nvml.h"
 
 namespace {
@@ -58,33 +56,49 @@ Told ask(const Api& api = hooked()) {
   return told;
 }
 
-// Memory of the process, or past the hooks, as long as this lives.
+// Memory of this process, as long as this lives.
 class Block {
  public:
-  explicit Block(double gib_of_page, const Api& api = hooked()) : api_(api) {
-    EXPECT_CUDA(api.cuMemAlloc_v2(&base_, bytes(gib_of_page)));
-  }
-  ~Block() { EXPECT_CUDA(api_.cuMemFree_v2(base_)); }
+  explicit Block(double gib_of_page) { EXPECT_CUDA(cuMemAlloc(&base_, bytes(gib_of_page))); }
+  ~Block() { EXPECT_CUDA(cuMemFree(base_)); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
  private:
-  const Api& api_;
   CUdeviceptr base_ = 0;
 };
 
-// Another process that comes while a server measures; the driver's own figures show it.
+// Another process, without vHBM, that takes memory of the same GPU and keeps it as long as this
+// lives; the driver's own figures show it.
 class Neighbour {
  public:
-  Neighbour() : before_(ask(drivers_own())), memory_(size, drivers_own()) {
-    EXPECT_EQ(before_.free - ask(drivers_own()).free, bytes(size));
+  explicit Neighbour(double gib_of_page = 0.5) : process_(Peer::Preload::no) {
+    const std::size_t before = ask(drivers_own()).free;
+    Message order;
+    order.order = Order::allocate;
+    order.size = bytes(gib_of_page);
+    EXPECT_CUDA(process_.ask(order).result);
+    EXPECT_EQ(before - ask(drivers_own()).free, bytes(gib_of_page));
   }
+  ~Neighbour() { EXPECT_TRUE(process_.end()); }
+  Neighbour(const Neighbour&) = delete;
+  Neighbour& operator=(const Neighbour&) = delete;
 
  private:
-  static constexpr double size = 0.5;
-  const Told before_;
-  const Block memory_;
+  Peer process_;
 };
+
+// In the neighbour's process.
+TEST(SharingPeer, DISABLED_TakesMemory) {
+  CUcontext context = nullptr;
+  ASSERT_CUDA(cuInit(0));
+  ASSERT_CUDA(cuDevicePrimaryCtxRetain(&context, 0));
+  ASSERT_CUDA(cuCtxSetCurrent(context));
+  for (Message order; Peer::receive(&order);) {
+    order.result = cuMemAlloc(&order.address, order.size);
+    Peer::answer(order);
+  }
+}
 
 class Sizing : public ::testing::Test {
  protected:
@@ -93,13 +107,10 @@ class Sizing : public ::testing::Test {
     EXPECT_CUDA(cuDevicePrimaryCtxRetain(&context_, 0));
     EXPECT_CUDA(cuCtxSetCurrent(context_));
     if (const char* first = std::getenv("NEIGHBOUR_FIRST")) {
-      // It stays, which spares the simulated GPU to overwrite it.
-      EXPECT_CUDA(drivers_own().cuMemAlloc_v2(&neighbour_, bytes(std::strtod(first, nullptr))));
+      neighbour_.emplace(std::strtod(first, nullptr));
     }
   }
-  ~Sizing() override {
-    EXPECT_CUDA(cuDevicePrimaryCtxRelease(0));
-  }
+  ~Sizing() override { EXPECT_CUDA(cuDevicePrimaryCtxRelease(0)); }
 
   // The server makes its cache of what it computed, and it lies where the page says.
   static void expect_promised(const std::string& server, double cache) {
@@ -114,7 +125,7 @@ class Sizing : public ::testing::Test {
     }
   }
   CUcontext context_ = nullptr;
-  CUdeviceptr neighbour_ = 0;
+  std::optional<Neighbour> neighbour_;
 };
 
 // vLLM: nothing where it refuses to start.
@@ -159,7 +170,7 @@ double tensorrt_llm(double fraction) {
 }
 
 TEST_F(Sizing, OfVllmIsAsPromised) {
-  if (neighbour_ != 0) GTEST_SKIP();
+  if (neighbour_) GTEST_SKIP();
   const auto cache = vllm(0.9);
   ASSERT_TRUE(cache.has_value()) << "it refuses to start";
   const Block of_weights(weights), of_libraries(libraries);
@@ -167,14 +178,14 @@ TEST_F(Sizing, OfVllmIsAsPromised) {
 }
 
 TEST_F(Sizing, OfSglangIsAsPromised) {
-  if (neighbour_ != 0) GTEST_SKIP();
+  if (neighbour_) GTEST_SKIP();
   const double cache = sglang(0.88);
   const Block of_weights(weights);
   expect_promised("SGLang", cache);
 }
 
 TEST_F(Sizing, OfTensorRtLlmIsAsPromised) {
-  if (neighbour_ != 0) GTEST_SKIP();
+  if (neighbour_) GTEST_SKIP();
   const double cache = tensorrt_llm(0.9);
   const Block of_weights(weights), of_libraries(libraries);
   expect_promised("TensorRT-LLM", cache);
@@ -192,7 +203,7 @@ TEST_F(Sizing, NvmlTellsTheSameTotal) {
 }
 
 TEST_F(Sizing, BesideANeighbourWhoWasFirstIsAsPromised) {
-  if (neighbour_ == 0) GTEST_SKIP();
+  if (!neighbour_) GTEST_SKIP();
   const Told told = ask();
   if (column() == 2) {  // a limit that fits beside it
     EXPECT_EQ(told.free, bytes(60));
