@@ -75,16 +75,16 @@ class SharedMachine : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
-  MachineFile* open() const {
+  std::unique_ptr<MachineFile> open() const {
     std::string why_not;
-    MachineFile* const file = MachineFile::open(path_, &why_not);
+    auto file = MachineFile::open(path_, &why_not);
     EXPECT_NE(file, nullptr) << why_not;
     return file;
   }
   // Holds so much of the first GPU during its pause.
   std::unique_ptr<Child> holder(std::uint64_t bytes) const {
     return std::make_unique<Child>([this, bytes](const Child::Pause& pause) {
-      MachineFile* const file = open();
+      const auto file = open();
       if (!file->join() || !file->take(0, bytes, kBudget)) return 1;
       pause();
       file->give_back(0, bytes);
@@ -100,7 +100,7 @@ TEST_F(SharedMachine, CountsWhatAllHoldAndWhoHoldsIt) {
   const auto first = holder(24 * kMebibyte), second = holder(32 * kMebibyte);
   first->wait_for_pause();
   second->wait_for_pause();
-  MachineFile* const file = open();
+  const auto file = open();
   EXPECT_EQ(file->used(0), 56 * kMebibyte);
   EXPECT_EQ(file->used(1), 0u);
   ASSERT_TRUE(file->join());
@@ -120,7 +120,7 @@ TEST_F(SharedMachine, CountsWhatAllHoldAndWhoHoldsIt) {
 TEST_F(SharedMachine, WhatTheDeadHeldIsFree) {
   const auto held = holder(kBudget);
   held->wait_for_pause();
-  MachineFile* const file = open();
+  const auto file = open();
   ASSERT_TRUE(file->join());
   EXPECT_FALSE(file->take(0, kMebibyte, kBudget));
   EXPECT_EQ(held->end(SIGKILL), -SIGKILL);
@@ -131,7 +131,7 @@ TEST_F(SharedMachine, AStoppedProcessKeepsItsMemoryAndBlocksNobody) {
   const auto held = holder(32 * kMebibyte);
   held->wait_for_pause();
   held->signal(SIGSTOP);
-  MachineFile* const file = open();
+  const auto file = open();
   ASSERT_TRUE(file->join());
   EXPECT_FALSE(file->take(0, 33 * kMebibyte, kBudget));
   EXPECT_TRUE(file->take(0, 32 * kMebibyte, kBudget));
@@ -147,7 +147,7 @@ TEST_F(SharedMachine, IsNeverOverdrawn) {
   std::vector<std::unique_ptr<Child>> children;
   for (int i = 0; i < 4; ++i) {
     children.push_back(std::make_unique<Child>([this, holders](const Child::Pause& pause) {
-      MachineFile* const file = open();
+      const auto file = open();
       if (!file->join()) return 1;
       pause();
       for (int taken = 0; taken < 50;) {

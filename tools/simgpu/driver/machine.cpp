@@ -192,7 +192,7 @@ CUresult start_machine() {
     std::fprintf(stderr, "simgpu: %s\n", error.c_str());
     return CUDA_ERROR_INVALID_VALUE;
   }
-  MachineFile* shared = nullptr;
+  std::unique_ptr<MachineFile> shared;
   if (!options.machine.empty()) {
     shared = MachineFile::open(options.machine, &error);
     if (shared == nullptr || !shared->join() || options.devices > MachineFile::kDevices) {
@@ -202,7 +202,7 @@ CUresult start_machine() {
       return CUDA_ERROR_INVALID_VALUE;
     }
   }
-  auto* instance = new Machine(options, shared);
+  auto* instance = new Machine(options, shared.release());
   if (!instance->faults.set(options.faults, &error)) {
     std::fprintf(stderr, "simgpu: SIMGPU_FAULTS: %s\n", error.c_str());
     return CUDA_ERROR_INVALID_VALUE;

@@ -46,7 +46,7 @@ std::unique_ptr<const Devices> make_machine() {
     return nullptr;
   }
   if (!options.machine.empty()) {
-    shared_machine = MachineFile::open(options.machine, &error);
+    shared_machine = MachineFile::open(options.machine, &error).release();
     if (shared_machine == nullptr) {
       std::fprintf(stderr, "simgpu: SIMGPU_MACHINE: %s\n", error.c_str());
       return nullptr;

@@ -22,7 +22,7 @@ struct flock byte(std::size_t slot, short type) {
 
 }  // namespace
 
-MachineFile* MachineFile::open(const std::string& path, std::string* why_not) {
+std::unique_ptr<MachineFile> MachineFile::open(const std::string& path, std::string* why_not) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   constexpr std::size_t size = kProcesses * sizeof(Slot);
   void* memory = MAP_FAILED;
@@ -34,7 +34,12 @@ MachineFile* MachineFile::open(const std::string& path, std::string* why_not) {
     if (file >= 0) close(file);
     return nullptr;
   }
-  return new MachineFile(file, static_cast<Slot*>(memory));
+  return std::unique_ptr<MachineFile>(new MachineFile(file, static_cast<Slot*>(memory)));
+}
+
+MachineFile::~MachineFile() {
+  munmap(slots_, kProcesses * sizeof(Slot));
+  close(file_);
 }
 
 bool MachineFile::join() {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,12 @@ class MachineFile {
     std::uint64_t bytes;
   };
 
-  // Null, with the reason, when the file cannot be had. Kept as long as the process.
-  static MachineFile* open(const std::string& path, std::string* why_not);
+  // Null, with the reason, when the file cannot be had.
+  static std::unique_ptr<MachineFile> open(const std::string& path, std::string* why_not);
+  // What this process held is free.
+  ~MachineFile();
+  MachineFile(const MachineFile&) = delete;
+  MachineFile& operator=(const MachineFile&) = delete;
 
   // A slot for this process; false when all are taken. Without one it only looks.
   bool join();
