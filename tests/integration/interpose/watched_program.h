@@ -43,9 +43,12 @@ class Watched : public ::testing::Test {
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
     }
+    // Its work is done, and the regions are told of a little later.
+    for (int i = 0; i < 4000 && log().find("read back") == std::string::npos; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     for (int i = 0; i < 400 && regions_count() < 16; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    ASSERT_EQ(regions_count(), 16u);
+    ASSERT_EQ(regions_count(), 16u) << log();
   }
   void TearDown() override {
     end();
