@@ -30,7 +30,7 @@ fixed_layout=()
 setarch -R true 2>/dev/null && fixed_layout=(setarch -R)
 
 # Threads of a driver, simulated or not, end with their process: that nobody joins them is no leak.
-export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}report_thread_leaks=0"
+export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}report_thread_leaks=0:suppressions=$PWD/tests/tsan.supp"
 
 jobs=$(nproc)
 passed=0 failed=0 skipped=0

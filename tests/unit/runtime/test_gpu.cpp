@@ -125,6 +125,8 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   made.quiesce_deadline = std::chrono::milliseconds(50);
   made.stall_share = Percent{50};
   made.log = LogLevel::off;
+  // What a test leaves alive keeps its addresses, and all tests of a process have 4 TiB.
+  made.window_size = Size::of(gib(64));
   return made;
 }
 
