@@ -1,6 +1,8 @@
 // An application that uses two regions by turns, of which HBM holds one and a little.
 #pragma once
 
+#include <utility>
+
 #include "test_gpu.h"
 
 namespace vhbm {
@@ -14,10 +16,13 @@ class TwoRegions : public PagerTest {
     fill(first_, mib(12), 1);
     fill(second_, mib(12), 2);
   }
-  // Until as much of it came to HBM as had not been there.
+  // Until all of it is in HBM: work that names it reads nothing in place any more.
   [[nodiscard]] bool bring(DeviceAddress region) {
-    const Bytes before = stat_bytes(Stat::promoted_bytes);
-    return use_until(region, [&] { return stat_bytes(Stat::promoted_bytes) >= before + mib(8); });
+    std::uint64_t before = stat(Stat::named_in_place_bytes);
+    return use_until(region, [&] {
+      const std::uint64_t now = stat(Stat::named_in_place_bytes);
+      return std::exchange(before, now) == now;
+    });
   }
   [[nodiscard]] bool go_back_and_forth() {
     for (int i = 0; i < 3; ++i) {
