@@ -131,11 +131,15 @@ Gate::Slot* Gate::slot_of_this_thread() noexcept {
 
 void Gate::wait_until_open(Slot* slot) noexcept {
   if constexpr (!keeps(Protection::gate)) {
-    // A process that slept would never wake, and nothing would show what is missing.
-    if (!held_.load(std::memory_order_seq_cst)) {
-      slot->inside.exchange(1, std::memory_order_seq_cst);
-      return;
+    // Who sleeps is called back, or nothing would move any more and show what is missing.
+    if (held_.load(std::memory_order_seq_cst)) {
+      waiting_.fetch_add(1, std::memory_order_seq_cst);
+      if (knock_) knock_();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      waiting_.fetch_sub(1, std::memory_order_seq_cst);
     }
+    slot->inside.exchange(1, std::memory_order_seq_cst);
+    return;
   }
   const auto begin = Clock::now();
   // Counted before the knock: who holds the gate only after that looks who waits.
