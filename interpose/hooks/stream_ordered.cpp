@@ -17,17 +17,19 @@ CUstream plain_handle(CUstream stream, DefaultStream null_means) {
   return is_per_thread(stream, null_means) ? CU_STREAM_PER_THREAD : stream;
 }
 
-// Nothing may be recorded on it now: it is being captured, or it waits for one that is.
+// Nothing may be recorded on it now: it is being captured, or it is the legacy stream and would
+// have to wait for one that is, which the driver says and which breaks no capture
+// (cuda.h: cuStreamIsCapturing).
 bool is_in_a_capture(const Linkage& linkage, CUstream stream) {
   if (!Session::get().captures.any()) return false;
-  if (stream == nullptr || stream == CU_STREAM_LEGACY) return true;
   CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
   const auto ask = linkage.ask.cuStreamIsCapturing;
   return ask == nullptr || ask(stream, &status) != CUDA_SUCCESS ||
          status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-// nullopt where the driver does not know the stream, and will say so.
+// nullopt where the driver does not know the stream, and will say so. Not for one that is being
+// captured, which has no id to tell.
 std::optional<StreamOrder> order_of(const Linkage& linkage, CUstream stream) {
   StreamOrder order{nullptr, stream, 0};
   unsigned long long id = 0;
@@ -35,7 +37,8 @@ std::optional<StreamOrder> order_of(const Linkage& linkage, CUstream stream) {
   if (ask.cuStreamGetId != nullptr && ask.cuStreamGetId(stream, &id) != CUDA_SUCCESS) {
     return std::nullopt;
   }
-  order.id = id;
+  // Whether each thread's own stream has another id is not documented.
+  order.id = stream == CU_STREAM_PER_THREAD ? 0 : id;
   if (ask.cuStreamGetCtx == nullptr || ask.cuStreamGetCtx(stream, &order.context) != CUDA_SUCCESS ||
       order.context == nullptr) {
     (void)ask.cuCtxGetCurrent(&order.context);
@@ -133,11 +136,10 @@ CUresult free(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
     return result;
   }
   const CUstream plain = plain_handle(stream, null_means);
-  const auto order = order_of(scope.linkage(), plain);
   // A capture frees what one of its own nodes allocated, which no region is.
-  if (!order || is_in_a_capture(scope.linkage(), plain)) {
-    return scope.call(function, nobodys, stream);
-  }
+  if (is_in_a_capture(scope.linkage(), plain)) return scope.call(function, nobodys, stream);
+  const auto order = order_of(scope.linkage(), plain);
+  if (!order) return scope.call(function, nobodys, stream);
   note_stream(*runtime, stream, null_means);
   return to_cuda(runtime->free_in_order({address}, *order));
 }

@@ -188,6 +188,7 @@ void lose() {
     const auto end = Clock::now() + settling;
     while (last && (*statistics())[Stat::frozen] == 0) {
       if (Clock::now() >= end) throw Harm("a lost GPU did not freeze vHBM");
+      program.go_on_regardless();  // so that there is something to move
       std::this_thread::sleep_for(1ms);
     }
     plan.set("");

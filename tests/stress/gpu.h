@@ -6,6 +6,7 @@
 #include <cuda.h>
 
 #include <array>
+#include <optional>
 
 #include "edit.h"
 
@@ -86,6 +87,8 @@ class Gpu {
   std::array<CUstream, streams> streams_{};
   CUevent event_ = nullptr;
   CUdeviceptr table_ = 0;              // of addresses, in a region
+  // On which kernels may still look for a buffer that was freed without a wait.
+  std::array<std::optional<unsigned>, slots> still_read_on_{};
   std::uint32_t* staging_ = nullptr;   // page-locked
   unsigned staged_on_ = non_blocking;  // the stream that may still read it
   std::uint64_t* sum_result_ = nullptr;

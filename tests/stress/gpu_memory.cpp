@@ -37,6 +37,10 @@ void Gpu::allocate(Buffer& buffer) {
       map(buffer);
       break;
   }
+  if (auto& stream = still_read_on_[buffer.slot]; stream) {
+    wait_for(*stream);
+    stream.reset();
+  }
   STRESS_CHECK(cuMemcpyHtoD(table_ + buffer.slot * sizeof(CUdeviceptr), &buffer.address,
                             sizeof buffer.address));
   // From pageable memory the call returns before the bytes arrived, and only the null stream and
@@ -52,6 +56,7 @@ void Gpu::free(const Buffer& buffer) {
       return;
     case MemoryKind::stream_ordered:
       STRESS_CHECK(cuMemFreeAsync(buffer.address, streams_[buffer.stream]));
+      still_read_on_[buffer.slot] = buffer.stream;
       return;
     case MemoryKind::mapped:
       unmap(buffer);

@@ -65,6 +65,8 @@ class TolerantProgram {
     }
     return true;
   }
+  // Uses one buffer after the other, a call of this each, whatever the driver answers.
+  void go_on_regardless();
   void make_current() { STRESS_CHECK(cuCtxSetCurrent(context_)); }
   // The bytes of all buffers are what they ought to be, and this thread's context is the program's.
   void check_all();
@@ -122,6 +124,7 @@ class TolerantProgram {
   CUstream stream_ = nullptr;
   std::vector<Buffer> buffers_;
   std::uint32_t next_seed_ = 1;
+  std::size_t regardless_ = 0;  // calls of go_on_regardless()
 };
 
 }  // namespace stress

@@ -192,17 +192,34 @@ TEST_F(StreamOrdered, ACaptureNeitherMakesNorFreesARegion) {
   EXPECT_EQ(stat("regions"), regions);
   EXPECT_EQ(cuMemFreeAsync(region, stream_), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(stat("regions"), regions);
-  // Of another stream, memory comes and goes as ever.
+  // Of another stream, memory comes and goes as ever; so it does of the legacy one, which does not
+  // wait for a non-blocking stream.
   CUstream other = nullptr;
   EXPECT_CUDA(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
-  const CUdeviceptr meanwhile = take(size, other);
-  EXPECT_EQ(stat("regions"), regions + 1);
-  EXPECT_CUDA(cuMemFreeAsync(meanwhile, other));
+  for (const CUstream stream : {other, CUstream{nullptr}, CU_STREAM_LEGACY}) {
+    const CUdeviceptr meanwhile = take(size, stream);
+    EXPECT_EQ(stat("regions"), regions + 1);
+    EXPECT_CUDA(cuMemFreeAsync(meanwhile, stream));
+  }
   EXPECT_CUDA(cuStreamEndCapture(stream_, &graph));
   EXPECT_CUDA(cuGraphDestroy(graph));
   EXPECT_CUDA(cuStreamDestroy(other));
   EXPECT_TRUE(holds(region, size, 4));
   EXPECT_CUDA(cuMemFreeAsync(region, stream_));
+}
+
+// cuda.h, cuStreamIsCapturing: the legacy stream is unusable meanwhile.
+TEST_F(StreamOrdered, TheLegacyStreamIsAnsweredNativelyWhileABlockingOneIsCaptured) {
+  const CUdeviceptr region = take(size, nullptr);
+  CUstream blocking = nullptr;
+  EXPECT_CUDA(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+  ASSERT_CUDA(cuStreamBeginCapture(blocking, CU_STREAM_CAPTURE_MODE_RELAXED));
+  EXPECT_NE(cuMemFreeAsync(region, nullptr), CUDA_SUCCESS);
+  CUgraph graph = nullptr;
+  if (cuStreamEndCapture(blocking, &graph) == CUDA_SUCCESS) EXPECT_CUDA(cuGraphDestroy(graph));
+  EXPECT_CUDA(cuStreamDestroy(blocking));
+  EXPECT_CUDA(cuMemFreeAsync(region, nullptr));
+  EXPECT_CUDA(cuStreamSynchronize(nullptr));
 }
 
 // Regions have no peers, so a pool that another device may use has no regions.

@@ -157,9 +157,11 @@ CUresult cuStreamGetPriority(CUstream handle, int* priority) {
   return CUDA_SUCCESS;
 }
 
+// While it is being captured a stream has no id to tell (CCCL, cudax, places: get_stream_id).
 CUresult cuStreamGetId(CUstream handle, unsigned long long* id) {
   SIMGPU_CALL_ON(handle);
   if (id == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  if (stream->capture != nullptr) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   *id = stream->id;
   return CUDA_SUCCESS;
 }
