@@ -172,7 +172,7 @@ TEST_F(SharedGpu, WhoIsIdleGivesAndIsBackWithItsFirstWork) {
   // What nobody else needs stayed.
   EXPECT_GT(one->resident(), mib(0));
   EXPECT_TRUE(one->is_right());
-  EXPECT_TRUE(eventually([&] { return one->stat(Stat::wakes) == 1; }));
+  EXPECT_TRUE(eventually([&] { return one->stat(Stat::wakes) >= 1; }));
   one->work();
   EXPECT_TRUE(eventually([&] { return one->resident() == much; }));
   one->rest();
