@@ -29,8 +29,9 @@ find_cuda || exit 2
 fixed_layout=()
 setarch -R true 2>/dev/null && fixed_layout=(setarch -R)
 
-# Threads of a driver, simulated or not, end with their process: that nobody joins them is no leak.
-export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}report_thread_leaks=0:suppressions=$PWD/tests/tsan.supp"
+# Threads of a driver, simulated or not, end with their process: that nobody joins them is no leak. Each
+# process that still has threads would sleep for a second at its end, to see them race with it.
+export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}report_thread_leaks=0:atexit_sleep_ms=50:suppressions=$PWD/tests/tsan.supp"
 
 jobs=$(nproc)
 passed=0 failed=0 skipped=0

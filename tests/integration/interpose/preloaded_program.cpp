@@ -26,19 +26,21 @@ void check(const char* call, CUresult result) {
   if (result != CUDA_SUCCESS) fail(call, result);
 }
 
-std::vector<std::uint32_t> pattern(std::uint32_t seed) {
-  std::vector<std::uint32_t> words(piece / sizeof(std::uint32_t));
+using Words = std::vector<std::uint32_t>;
+
+void write_pattern(Words& words, std::uint32_t seed) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     words[i] = seed * 2654435761u ^ static_cast<std::uint32_t>(i * 40503u);
   }
-  return words;
 }
 
 bool holds(const std::vector<CUdeviceptr>& pieces) {
-  std::vector<std::uint32_t> back(piece / sizeof(std::uint32_t));
+  Words expected(piece / sizeof(std::uint32_t));
+  Words back(expected.size());
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     check("cuMemcpyDtoH", cuMemcpyDtoH(back.data(), pieces[i], piece));
-    if (back != pattern(static_cast<std::uint32_t>(i))) return false;
+    write_pattern(expected, static_cast<std::uint32_t>(i));
+    if (back != expected) return false;
   }
   return true;
 }
@@ -54,10 +56,11 @@ int main(int argc, char** argv) {
   check("cuDevicePrimaryCtxRetain", cuDevicePrimaryCtxRetain(&context, device));
   check("cuCtxSetCurrent", cuCtxSetCurrent(context));
   std::vector<CUdeviceptr> pieces(mebibytes / (piece >> 20));
+  Words words(piece / sizeof(std::uint32_t));
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     check("cuMemAlloc", cuMemAlloc(&pieces[i], piece));
-    check("cuMemcpyHtoD",
-          cuMemcpyHtoD(pieces[i], pattern(static_cast<std::uint32_t>(i)).data(), piece));
+    write_pattern(words, static_cast<std::uint32_t>(i));
+    check("cuMemcpyHtoD", cuMemcpyHtoD(pieces[i], words.data(), piece));
   }
   if (!holds(pieces)) return 1;
   std::printf("%zu MiB written and read back\n", mebibytes);

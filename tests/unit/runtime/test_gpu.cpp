@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "pattern.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
 #include "policies/wake.h"
@@ -41,18 +42,6 @@ CUresult CUDAAPI copy(CUdeviceptr to, CUdeviceptr from, std::size_t size, CUstre
 CUresult CUDAAPI stream_query(CUstream stream) {
   if (faults().stream_query.strikes()) return faults().stream_query.error;
   return real_driver().cuStreamQuery(stream);
-}
-
-std::uint32_t word_at(std::uint64_t index, std::uint32_t seed) {
-  std::uint64_t x = index * 0x9e3779b97f4a7c15ull + seed;
-  x ^= x >> 29;
-  return static_cast<std::uint32_t>(x * 0xbf58476d1ce4e5b9ull >> 32);
-}
-
-std::vector<std::uint32_t> pattern(Bytes size, std::uint32_t seed) {
-  std::vector<std::uint32_t> words(size.value / 4);
-  for (std::size_t i = 0; i < words.size(); ++i) words[i] = word_at(i, seed);
-  return words;
 }
 
 }  // namespace
@@ -170,13 +159,13 @@ void PagerTest::fill(DeviceAddress address, Bytes size, std::uint32_t seed) {
 }
 
 bool PagerTest::holds(DeviceAddress address, Bytes size, std::uint32_t seed) {
-  std::vector<std::uint32_t> words(size.value / 4);
+  const auto words = words_without_pattern(size);
   {
     const auto pass = runtime_->gate().pass();
     EXPECT_CUDA(cuMemcpyDtoHAsync(words.data(), address.value, size.value, stream_));
     EXPECT_CUDA(cuStreamSynchronize(stream_));
   }
-  return words == pattern(size, seed);
+  return is_pattern(words, seed);
 }
 
 bool PagerTest::use_until(DeviceAddress region, const std::function<bool()>& condition) {
