@@ -100,7 +100,7 @@ void Victim::start() {
   close(file);
   alive_ = true;
   beats_ = 0;
-  beat_at_ = started_at_ = Clock::now();
+  beat_at_ = Clock::now();
   world_.count(Count::started);
 }
 
@@ -231,14 +231,18 @@ void Victim::act(Count action) {
 void Victim::order(const std::string& request, Meanwhile meanwhile) {
   const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::duration<double>(world_.choices.patience));
-  const auto socket = vhbm::ShareSocket::connect(
-      world_.state(), std::to_string(process_) + vhbm::control_suffix, patience);
-  if (!socket.ok()) {
-    // It listens from its first context on, and as long as it lives.
-    if (!watch() && beats_ != 0 && Clock::now() - started_at_ > patience) {
-      harm("takes no orders: " + socket.status().message());
-    }
-    return;
+  const auto connect = [&] {
+    return vhbm::ShareSocket::connect(world_.state(),
+                                      std::to_string(process_) + vhbm::control_suffix, patience);
+  };
+  auto socket = connect();
+  // It listens from its first context on, until it ends.
+  const auto deadline = Clock::now() + patience;
+  while (!socket.ok()) {
+    if (watch() || beats_ == 0) return;
+    if (Clock::now() > deadline) hang("takes no orders: " + socket.status().message());
+    std::this_thread::sleep_for(5ms);
+    socket = connect();
   }
   const std::string line = request + "\n";
   bool heard = socket->send(line.data(), line.size());
@@ -259,9 +263,7 @@ void Victim::stop(std::chrono::milliseconds length) {
   ::kill(process_, SIGSTOP);
   std::this_thread::sleep_for(length);
   ::kill(process_, SIGCONT);
-  const auto stopped = Clock::now() - begin;
-  beat_at_ += stopped;
-  started_at_ += stopped;
+  beat_at_ += Clock::now() - begin;
 }
 
 void Victim::kill() {

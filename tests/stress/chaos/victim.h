@@ -67,7 +67,6 @@ class Victim {
   bool alive_ = false;
   std::uint64_t beats_ = 0;    // as seen last
   Clock::time_point beat_at_;  // when they were other than before, less the time it was stopped
-  Clock::time_point started_at_;
   unsigned store_generation_ = 0;  // when it started
   bool harmed_tier_ = false;       // its bytes were changed, or its keys ran out
 };
