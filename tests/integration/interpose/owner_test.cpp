@@ -215,8 +215,10 @@ class Owned : public ::testing::Test {
     return all;
   }
 
-  // The owner can do all of it, and nobody else any of it but what is `open` now.
-  void expect_for_the_owner_alone(const std::set<std::string>& open = {}) const {
+  // The owner can do all of it, and nobody else any of it but what is `open` now. What the sockets
+  // come to refuse them with tells which of their two guards does.
+  void expect_for_the_owner_alone(const std::string& sockets_refuse_with,
+                                  const std::set<std::string>& open = {}) const {
     const std::string on_disk = disk_file();
     const Outcomes mine = as_user(owner, [&] { return attempts(on_disk); });
     EXPECT_EQ(mine.size(), 10u);
@@ -227,6 +229,9 @@ class Owned : public ::testing::Test {
       for (const auto& [what, outcome] : theirs) {
         EXPECT_EQ(outcome == "ok", open.count(what) != 0)
             << what << ", as user " << user << ": " << outcome;
+      }
+      for (const char* what : {"status", "sleep", "open shared memory"}) {
+        EXPECT_EQ(theirs.at(what), sockets_refuse_with) << what << ", as user " << user;
       }
     }
   }
@@ -240,13 +245,13 @@ class Owned : public ::testing::Test {
 };
 
 TEST_F(Owned, ProcessIsClosedToOtherUsers) {
-  expect_for_the_owner_alone();
+  expect_for_the_owner_alone("cannot connect");
   EXPECT_TRUE(filesystem::is_empty(disk_)) << "what is on the disk has no name";
 }
 
 TEST_F(Owned, FilesAndSocketsAreClosedWhereTheDirectoryIsOpen) {
   ASSERT_EQ(chmod(state_.c_str(), 0777), 0);
-  expect_for_the_owner_alone({"list the state directory"});
+  expect_for_the_owner_alone("cannot connect", {"list the state directory"});
 }
 
 TEST_F(Owned, PeersAreAskedWhoTheyAreWhereSocketsAreOpen) {
@@ -254,7 +259,7 @@ TEST_F(Owned, PeersAreAskedWhoTheyAreWhereSocketsAreOpen) {
   for (const char* suffix : {".control", ".share"}) {
     ASSERT_EQ(chmod(file(suffix).c_str(), 0777), 0);
   }
-  expect_for_the_owner_alone({"list the state directory"});
+  expect_for_the_owner_alone("no answer", {"list the state directory"});
 }
 
 }  // namespace
