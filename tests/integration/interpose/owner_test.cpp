@@ -143,6 +143,8 @@ class Owned : public ::testing::Test {
     ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
     program_ = fork();
     if (program_ == 0) {
+      // Nothing but the modes it asks for protects what it makes.
+      umask(0);
       dup2(in[0], STDIN_FILENO);
       dup2(out[1], STDOUT_FILENO);
       const std::map<const char*, std::string> settings = {
