@@ -289,23 +289,30 @@ void Victim::end() {
 
 // Files without a name in its folder are reached by its open descriptors.
 void Victim::corrupt() {
+  order(R"({"command":"sleep","patience_ms":500,"hold_ms":600})");
+  wait(300ms);
   const std::string disk = world_.folder() / setup_.disk;
   std::error_code error;
   const std::string descriptors = "/proc/" + std::to_string(process_) + "/fd";
   for (const auto& entry : filesystem::directory_iterator(descriptors, error)) {
     const std::string target = filesystem::read_symlink(entry.path(), error);
-    if (!target.starts_with(disk)) continue;
-    const int file = open(entry.path().c_str(), O_WRONLY | O_CLOEXEC);
+    const int file = target.starts_with(disk) ? open(entry.path().c_str(), O_RDWR | O_CLOEXEC) : -1;
     if (file < 0) continue;
     harmed_tier_ = true;
-    const std::uint64_t noise = random_();
+    std::uint64_t word = 0;
+    bool changed = false;
     const off_t size = lseek(file, 0, SEEK_END);
-    for (int i = 0; i < 4 && size > 0; ++i) {
-      const auto at = static_cast<off_t>(below(static_cast<std::uint64_t>(size)));
-      if (pwrite(file, &noise, sizeof noise, at) < 0) break;
+    // A word in each page.
+    for (off_t at = 0; at < size; at += 4096) {
+      if (pread(file, &word, sizeof word, at) != sizeof word) break;
+      word = ~word;
+      changed = pwrite(file, &word, sizeof word, at) == sizeof word;
     }
+    if (changed) world_.count(Count::corrupted);
     close(file);
   }
+  // It looks at all of its bytes.
+  end();
 }
 
 void Victim::wait(std::chrono::milliseconds length) {
