@@ -3,13 +3,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <new>
 #include <thread>
 #include <vector>
@@ -95,59 +93,50 @@ void Victim::start() {
   page_ = new (memory) Page;
   store_generation_ = world_.store_generation();
   harmed_tier_ = false;
-  process_ = fork();
-  if (process_ == 0) become_worker(file);
+  const int output = open(log().c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+  ++lives_;
+  process_ = chaos::start(program(file, output));
   close(file);
+  close(output);
+  if (process_ < 0) throw Harm("cannot start a process");
   alive_ = true;
   beats_ = 0;
   beat_at_ = Clock::now();
   world_.count(Count::started);
 }
 
-void Victim::become_worker(int page) const {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const auto set = [](const char* name, const std::string& value) {
-    setenv(name, value.c_str(), 1);
-  };
-  const unsigned processes = world_.choices.processes;
-  set("LD_PRELOAD", world_.choices.library);
-  set("VHBM_STATE_DIR", world_.state());
-  set("VHBM_HBM_LIMIT", "12MiB");
-  set("VHBM_HOST_LIMIT", setup_.host_limit);
-  set("VHBM_PAGER_INTERVAL", "2ms");
-  set("VHBM_STALL_SHARE", "50%");
-  set("VHBM_QUIESCE_DEADLINE", "20ms");
-  set("VHBM_SPILL_AFTER", "50ms");
-  set("VHBM_REMOTE_TIMEOUT", "1s");
-  set("VHBM_REMOTE_TTL", std::to_string(World::time_to_live.count()) + "s");
-  set("VHBM_COMPRESSION", setup_.compression);
-  if (index_ % 2 == 1) set("VHBM_IDLE_SECONDS", "100ms");
+Program Victim::program(int page, int output) const {
+  const Choices& choices = world_.choices;
+  const std::uint64_t seed = choices.seed * 1000000 + index_ * 1000 + lives_;
+  Program made;
+  made.words = {choices.worker,       "--page",   std::to_string(page),          "--seed",
+                std::to_string(seed), "--memory", std::to_string(choices.memory)};
+  made.output = output;
+  made.inherited = page;
+  made.settings = {{"LD_PRELOAD", choices.library},
+                   {"ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0"},
+                   {"VHBM_STATE_DIR", world_.state()},
+                   {"VHBM_HBM_LIMIT", "12MiB"},
+                   {"VHBM_HOST_LIMIT", setup_.host_limit},
+                   {"VHBM_PAGER_INTERVAL", "2ms"},
+                   {"VHBM_STALL_SHARE", "50%"},
+                   {"VHBM_QUIESCE_DEADLINE", "20ms"},
+                   {"VHBM_SPILL_AFTER", "50ms"},
+                   {"VHBM_REMOTE_TIMEOUT", "1s"},
+                   {"VHBM_REMOTE_TTL", std::to_string(World::time_to_live.count()) + "s"},
+                   {"VHBM_COMPRESSION", setup_.compression},
+                   // Together they want more than there is.
+                   {"SIMGPU_MACHINE", world_.folder() / "machine"},
+                   {"SIMGPU_HBM", std::to_string(choices.processes * 10) + "MiB"},
+                   {"SIMGPU_HOST", setup_.host},
+                   {"SIMGPU_FUZZ", std::to_string(index_ + 1) + ":1"}};
+  if (index_ % 2 == 1) made.settings["VHBM_IDLE_SECONDS"] = "100ms";
   if (std::string("none") != setup_.disk) {
-    set("VHBM_DISK_PATH", world_.folder() / setup_.disk);
-    set("VHBM_DISK_LIMIT", setup_.disk_limit);
+    made.settings["VHBM_DISK_PATH"] = world_.folder() / setup_.disk;
+    made.settings["VHBM_DISK_LIMIT"] = setup_.disk_limit;
   }
-  if (setup_.store) set("VHBM_REMOTE_URL", world_.store_url());
-  // Together they want more than there is.
-  set("SIMGPU_MACHINE", world_.folder() / "machine");
-  set("SIMGPU_HBM", std::to_string(processes * 10) + "MiB");
-  set("SIMGPU_HOST", setup_.host);
-  set("SIMGPU_FUZZ", std::to_string(index_ + 1) + ":1");
-  const int output = open(log().c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
-  dup2(output, STDOUT_FILENO);
-  dup2(output, STDERR_FILENO);
-  const int inherited = dup(page);
-  std::vector<std::string> words = {world_.choices.worker,
-                                    "--page",
-                                    std::to_string(inherited),
-                                    "--seed",
-                                    std::to_string(world_.choices.seed * 100 + index_ + getpid()),
-                                    "--memory",
-                                    std::to_string(world_.choices.memory)};
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  execv(arguments[0], arguments.data());
-  _exit(127);
+  if (setup_.store) made.settings["VHBM_REMOTE_URL"] = world_.store_url();
+  return made;
 }
 
 void Victim::torment() noexcept {

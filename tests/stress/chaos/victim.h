@@ -10,6 +10,7 @@
 #include <string>
 
 #include "page.h"
+#include "process.h"
 #include "world.h"
 
 namespace chaos {
@@ -34,7 +35,7 @@ class Victim {
   enum class Meanwhile { nothing, stop };
 
   void start();
-  [[noreturn]] void become_worker(int page) const;
+  [[nodiscard]] Program program(int page, int output) const;
   void act();
   void act(Count action);
   void order(const std::string& request, Meanwhile meanwhile = Meanwhile::nothing);
@@ -63,10 +64,11 @@ class Victim {
   const Setup& setup_;
   std::mt19937_64 random_;
   Page* page_ = nullptr;
+  std::uint64_t lives_ = 0;
   pid_t process_ = 0;
   bool alive_ = false;
-  std::uint64_t beats_ = 0;    // as seen last
-  Clock::time_point beat_at_;  // when they were other than before, less the time it was stopped
+  std::uint64_t beats_ = 0;        // as seen last
+  Clock::time_point beat_at_;      // when they were other than before, less the time it was stopped
   unsigned store_generation_ = 0;  // when it started
   bool harmed_tier_ = false;       // its bytes were changed, or its keys ran out
 };
