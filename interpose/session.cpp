@@ -11,6 +11,7 @@
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
+#include "policies/turns.h"
 #include "policies/wake.h"
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
@@ -83,7 +84,8 @@ void Session::try_to_start(const Linkage& linkage) {
   auto below = open_block_store(*options, [](const char* name) { return std::getenv(name); });
   if (!below.ok()) log_error("sleepers stay in host memory: {}", below.status().message());
   auto started = Runtime::start(linkage.driver, *options,
-                                {find_policy(options->policy)->plan, &guess_tag, &wake_order},
+                                {find_policy(options->policy)->plan, &guess_tag, &wake_order,
+                                 &share_out},
                                 below.ok() ? std::move(*below) : nullptr);
   if (!started.ok()) {
     log_error("vHBM is off in this process: {}", started.status().message());

@@ -134,7 +134,7 @@ bool Device::make_room(std::chrono::nanoseconds patience) {
       std::lock_guard guard(lock);
       frames->trim();
       if (!frames->over_limit()) return true;
-      const bool possible = frames->native() <= frames->limits().hbm || !leftovers.empty();
+      const bool possible = frames->native() <= hbm_ceiling() || !leftovers.empty();
       if (!possible || frozen() || drain.capturing()) return false;
     }
     // Pooled frames were not enough: the pager has to evict.
@@ -231,16 +231,16 @@ void Device::set(const OptionRow& row, const Options& changed) {
   const std::lock_guard guard(lock);
   (void)row.read(row.write(changed), options);
   const Bytes held{stats.get(Stat::hbm_bytes)};
-  std::size_t free_now = 0, total_now = 0;
-  if (driver.cuMemGetInfo_v2(&free_now, &total_now) != CUDA_SUCCESS) free_now = 0;
+  const Bytes free_now = free_hbm().value_or(Bytes{});
   const Bytes locked{stats.get(Stat::host_bytes)};
   Capacity capacity =
-      capacity_of(options, total, Bytes{free_now} + held, available_host_memory() + locked);
+      capacity_of(options, total, free_now + held, available_host_memory() + locked);
   const std::string_view name(row.name);
   const Frames::Limits before = frames->limits();
   // The other limit stays what it was made of when the process started.
   if (name == "hbm_limit") {
     capacity.host = before.host;
+    ceiling_.store(capacity.hbm.value);
   } else if (name == "host_limit") {
     capacity.hbm = before.hbm;
     process.host.set_limit(capacity.host);
@@ -248,6 +248,38 @@ void Device::set(const OptionRow& row, const Options& changed) {
     return;
   }
   frames->set_limits(limits_of(options, capacity, frames->frame_size()));
+}
+
+void Device::grant_hbm(Bytes grant) noexcept {
+  const Frames::Limits limits = limits_of(
+      options, {std::min(grant, hbm_ceiling()), frames->limits().host}, frames->frame_size());
+  frames->set_hbm_limit(limits.hbm, limits.hbm_spare);
+}
+
+Bytes Device::most_spare() const noexcept {
+  return limits_of(options, {hbm_ceiling(), frames->limits().host}, frames->frame_size()).hbm_spare;
+}
+
+std::optional<Bytes> Device::free_hbm() const noexcept {
+  CUcontext context = copier.context();
+  if (context == nullptr) context = context_here();
+  const ContextScope scope(driver, context);
+  std::size_t free = 0, all = 0;
+  if (context == nullptr || scope.result() != CUDA_SUCCESS ||
+      driver.cuMemGetInfo_v2(&free, &all) != CUDA_SUCCESS) {
+    return std::nullopt;
+  }
+  return Bytes{free};
+}
+
+bool Device::identify_gpu(GpuUuid* uuid) const noexcept {
+  CUuuid told{};
+  if (driver.cuDeviceGetUuid_v2 == nullptr ||
+      driver.cuDeviceGetUuid_v2(&told, ordinal) != CUDA_SUCCESS) {
+    return false;
+  }
+  std::copy(std::begin(told.bytes), std::end(told.bytes), uuid->begin());
+  return true;
 }
 
 Status Device::make_frames() {
@@ -259,6 +291,7 @@ Status Device::make_frames() {
   told = capacity_of(options, total, {free_now}, available_host_memory());
   told.host = process.host.limit_to(told.host);
   const Frames::Limits limits = limits_of(options, told, chunk);
+  ceiling_.store(limits.hbm.value);
 
   int node = -1;
   if (driver.cuDeviceGetAttribute(&node, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, ordinal) !=

@@ -10,9 +10,11 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "runtime/address_space.h"
+#include "runtime/claims.h"
 #include "runtime/copier.h"
 #include "runtime/drain.h"
 #include "runtime/driver.h"
@@ -49,6 +51,18 @@ struct Device {
 
   // Gives a live option another value; what the application is told of memory stays as it was.
   void set(const OptionRow& row, const Options& changed);
+
+  // Where the GPU is shared: so much of hbm_limit may be held for now.
+  void grant_hbm(Bytes grant) noexcept;
+  // What may be held at most, whatever is granted: the option hbm_limit.
+  [[nodiscard]] Bytes hbm_ceiling() const noexcept { return {ceiling_.load()}; }
+  // HBM that is kept for promotions at that most.
+  [[nodiscard]] Bytes most_spare() const noexcept;
+  // What nobody on this GPU holds; nullopt where the driver does not say. Under `lock`, since
+  // contexts go under it.
+  [[nodiscard]] std::optional<Bytes> free_hbm() const noexcept;
+  // False where the driver does not tell.
+  [[nodiscard]] bool identify_gpu(GpuUuid* uuid) const noexcept;
 
   // Nothing moves any more: mappings stay as they are and keep their answers.
   void freeze(const char* why, FreezeCause cause = FreezeCause::invariant) noexcept;
@@ -157,6 +171,7 @@ struct Device {
 
   // The first of the contexts that are on this device, or nullptr.
   [[nodiscard]] CUcontext context_here() const;
+  std::atomic<std::uint64_t> ceiling_{0};
   Reservation aliases_{};
   int gpu_failures_ = 0;  // in a row
 };

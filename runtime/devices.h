@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "runtime/exports.h"
+#include "runtime/gpu_share.h"
 #include "runtime/orders.h"
 #include "runtime/paged_device.h"
 #include "runtime/process.h"
@@ -90,6 +91,14 @@ class Devices {
          }});
   }
 
+  // Of the devices that are there, and of those that come; before the first sleep.
+  void share_gpus() {
+    share = std::make_unique<GpuShare>(options, process, sleep, decisions.share_out);
+    sleep.set_others({[this] { return share->permits(); },
+                      [this](PagedDevice& one) { return share->wait_for_room(one); }});
+    each([&](PagedDevice& one) { share->join(one); });
+  }
+
   void publish_application_host() const {
     each([&](PagedDevice& one) {
       if (!one.device->is_first) return;
@@ -107,6 +116,7 @@ class Devices {
   const pid_t owner = getpid();
   std::unique_ptr<Spilling> spilling;  // where there are tiers below
   Sleep sleep{*this};
+  std::unique_ptr<GpuShare> share;  // where GPUs are shared
   Orders orders{*this};
 };
 

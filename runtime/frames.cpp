@@ -44,11 +44,15 @@ Frames::~Frames() {
   offer_refused();
 }
 
+void Frames::set_hbm_limit(Bytes hbm, Bytes spare) noexcept {
+  limit_.hbm.store(hbm.value, relaxed);
+  limit_.hbm_spare.store(spare.value, relaxed);
+  stats_.set(Stat::hbm_limit, hbm.value);
+}
+
 void Frames::set_limits(Limits limits) noexcept {
-  limit_.hbm.store(limits.hbm.value, relaxed);
+  set_hbm_limit(limits.hbm, limits.hbm_spare);
   limit_.host.store(limits.host.value, relaxed);
-  limit_.hbm_spare.store(limits.hbm_spare.value, relaxed);
-  stats_.set(Stat::hbm_limit, limits.hbm.value);
   stats_.set(Stat::host_limit, limits.host.value);
 }
 

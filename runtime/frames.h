@@ -143,6 +143,7 @@ class Frames {
   }
   // What is held beyond them leaves as the pager gets to it.
   void set_limits(Limits limits) noexcept;
+  void set_hbm_limit(Bytes hbm, Bytes spare) noexcept;
 
  private:
   struct Pool {

@@ -5,7 +5,6 @@
 namespace vhbm {
 namespace {
 
-// Left to whatever is native: contexts, code, libraries' own pools.
 Bytes native_reserve(Bytes total) {
   const Bytes share{total.value / 20};
   return std::min(std::max(share, mib(512)), Bytes{total.value / 2});
@@ -13,8 +12,14 @@ Bytes native_reserve(Bytes total) {
 
 }  // namespace
 
+Bytes shared_hbm(Bytes total) {
+  return saturating_minus(total, native_reserve(total));
+}
+
 Capacity capacity_of(const Options& options, Bytes total, Bytes free, Bytes host) {
-  const Bytes hbm_default = std::min(saturating_minus(total, native_reserve(total)), free);
+  // Of a shared GPU, others give what they hold now.
+  const Bytes hbm_default =
+      options.share_gpu ? shared_hbm(total) : std::min(shared_hbm(total), free);
   return {std::min(options.hbm_limit.resolve(total, hbm_default), total),
           options.host_limit.resolve(host, {host.value / 2})};
 }

@@ -18,6 +18,10 @@ struct Capacity {
   Bytes hbm, host;
 };
 
+// What regions may hold of a device of `total` bytes; the rest is for what is native: contexts, code,
+// libraries' own pools.
+[[nodiscard]] Bytes shared_hbm(Bytes total);
+
 // On a device that has `total` bytes, of which `free` are free now, on a host of which `host` bytes
 // are available.
 [[nodiscard]] Capacity capacity_of(const Options& options, Bytes total, Bytes free, Bytes host);

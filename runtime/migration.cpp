@@ -2,10 +2,17 @@
 #include "runtime/migration.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "runtime/context_scope.h"
 
 namespace vhbm {
+namespace {
+
+// How long what comes back waits for room that others are to make, without getting any.
+constexpr std::chrono::seconds room_patience{1};
+
+}  // namespace
 
 std::vector<Candidate> candidates_of(Device& device) {
   std::vector<Candidate> candidates;
@@ -82,15 +89,24 @@ Bytes Migration::leave(Bytes most) {
   return saturating_minus(before, resident());
 }
 
-Bytes Migration::come_back(std::span<const ChunkId> order) {
+Bytes Migration::come_back(std::span<const ChunkId> order,
+                           const std::function<bool()>& wait_for_room) {
   const RelaxedCapture relaxed(device_.driver);
+  using Clock = std::chrono::steady_clock;
   const Bytes before = resident();
+  Clock::time_point moved_at = Clock::now();
   for (std::size_t first = 0; first < order.size() && !interrupted_();) {
-    std::lock_guard lock(device_.lock);
+    std::unique_lock lock(device_.lock);
     Frames& frames = *device_.frames;
     const std::size_t wanted =
         std::min({batch(), order.size() - first, frames.available(Tier::hbm)});
-    if (wanted == 0 || device_.frozen()) break;
+    if (device_.frozen()) break;
+    if (wanted == 0) {
+      lock.unlock();
+      if (Clock::now() - moved_at >= room_patience || !wait_for_room()) break;
+      continue;
+    }
+    moved_at = Clock::now();
     Plan plan;
     plan.promote.assign(order.begin() + static_cast<std::ptrdiff_t>(first),
                         order.begin() + static_cast<std::ptrdiff_t>(first + wanted));

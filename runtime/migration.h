@@ -29,8 +29,9 @@ class Migration {
   // copied and would otherwise lose it to others. What the host has no room for stays. Returns what
   // left.
   Bytes leave(Bytes most);
-  // Brings chunks to HBM in this order, as long as there is room; returns what came.
-  Bytes come_back(std::span<const ChunkId> order);
+  // Brings chunks to HBM in this order, as long as there is room, or `wait_for_room` says that
+  // there will be; returns what came.
+  Bytes come_back(std::span<const ChunkId> order, const std::function<bool()>& wait_for_room);
   // leave() ended for want of host memory.
   [[nodiscard]] bool host_was_short() const { return host_was_short_; }
 

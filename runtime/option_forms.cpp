@@ -145,6 +145,24 @@ std::string Form<Percent>::write(const Percent& value) {
   return std::to_string(value.value) + "%";
 }
 
+bool Form<Priority>::read(std::string_view text, Priority& value) {
+  const double number = take_number(text);
+  value = {static_cast<std::uint32_t>(number)};
+  return text.empty() && number >= 1 && number <= 100;
+}
+std::string Form<Priority>::write(const Priority& value) {
+  return std::to_string(value.value);
+}
+
+bool Form<GpuClass>::read(std::string_view text, GpuClass& value) {
+  const std::string word = lower(text);
+  value = word == "batch" ? GpuClass::batch : GpuClass::latency;
+  return word == "batch" || word == "latency";
+}
+std::string Form<GpuClass>::write(const GpuClass& value) {
+  return value == GpuClass::batch ? "batch" : "latency";
+}
+
 bool Form<Text>::read(std::string_view text, Text& value) {
   value = text;
   return true;

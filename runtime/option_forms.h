@@ -36,6 +36,8 @@ FORM(Milliseconds, "time", true,
 FORM(Pause, "time", true,
      "0 for never, or a time of 10ms to 24h, such as 30s or 5m (a plain number is seconds)")
 FORM(Percent, "share", true, "1% to 100%")
+FORM(Priority, "number", false, "1 to 100")
+FORM(GpuClass, "word", true, "latency or batch")
 FORM(Text, "text", true, "any text")
 FORM(LogLevel, "word", true, "trace, debug, info, warn, error or off")
 FORM(CompressionChoice, "word", true, "none, lz4, zstd, or zstd:1 to zstd:19 (the level)")

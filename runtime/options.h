@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/claim.h"
 #include "runtime/compression_choice.h"
 #include "runtime/log_level.h"
 #include "runtime/remote_address.h"
@@ -57,6 +58,11 @@ enum class Report { physical, virtual_memory };
 struct Percent {
   std::uint64_t value = 0;  // 1 to 100
   constexpr bool operator==(const Percent&) const = default;
+};
+
+struct Priority {
+  std::uint32_t value = 50;  // 1 to 100
+  constexpr bool operator==(const Priority&) const = default;
 };
 
 using Milliseconds = std::chrono::milliseconds;

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/claim.h"
 #include "runtime/region_history.h"
 #include "runtime/tag.h"
 #include "runtime/units.h"
@@ -69,11 +70,13 @@ using Planner = Plan (*)(const Situation&);
 using Tagger = TagGuess (*)(const RegionHistory&);
 
 // The decisions that the pager asks for. Without a planner nothing moves, without a tagger no
-// region gets a tag by evidence, without an order for waking nothing is waited for.
+// region gets a tag by evidence, without an order for waking nothing is waited for, and without a way
+// to share it out a GPU is not shared.
 struct Decisions {
   Planner plan = nullptr;
   Tagger guess_tag = nullptr;
   WakeOrder wake_order = nullptr;
+  ShareOut share_out = nullptr;
 };
 
 }  // namespace vhbm

@@ -15,6 +15,7 @@ Runtime::~Runtime() {
   if (devices_ == nullptr) return;
   bool ended = getpid() == devices_->owner;
   ended = ended && devices_->exports.ended() && devices_->sleep.ended() && devices_->orders.ended();
+  ended = ended && (devices_->share == nullptr || devices_->share->ended());
   devices_->each([&](const PagedDevice& one) { ended = ended && one.ended(); });
   // A pager that is stuck in the driver still needs all of this; the child of a fork has no driver
   // to give anything back to.
@@ -38,7 +39,11 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     runtime->devices_ = std::make_unique<Devices>(driver, options, decisions);
     if (Status status = runtime->add_device(); !status.ok()) return status;
     if (below != nullptr) runtime->devices_->spill_to(std::move(below));
+    if (options.share_gpu && decisions.share_out != nullptr) runtime->devices_->share_gpus();
     if (Status status = runtime->devices_->sleep.start(); !status.ok()) return status;
+    if (GpuShare* const share = runtime->devices_->share.get(); share != nullptr) {
+      if (Status status = share->start(); !status.ok()) return status;
+    }
     runtime->devices_->orders.start();
     runtime->window_ = runtime->devices_->process.window.whole();
     runtime->gate_ = &runtime->devices_->process.gate;
@@ -57,7 +62,9 @@ Status Runtime::add_device() {
     if (!started.ok()) return started.status();
     const auto which = static_cast<std::size_t>((*started)->device->ordinal);
     if (which >= Devices::most) return {Errc::unsupported, "there are more devices than expected"};
+    PagedDevice& added = **started;
     devices_->devices[which].store(started->release(), std::memory_order_release);
+    if (devices_->share != nullptr) devices_->share->join(added);
     return {};
   } catch (const std::bad_alloc&) {
     return {Errc::system_error, "no memory to start with"};
@@ -280,11 +287,13 @@ void Runtime::stop() noexcept {
   if (devices_ == nullptr) return;
   devices_->exports.stop();
   devices_->orders.stop();
+  if (devices_->share != nullptr) devices_->share->stop();
   devices_->sleep.stop();
   devices_->each([](PagedDevice& one) { one.stop(); });
   const bool child = getpid() != devices_->owner;
   // The parent's flip may have been under way: nobody here would open the gate again.
   if (child) gate_->open();
+  if (child && devices_->share != nullptr) devices_->share->leave_to_parent();
   devices_->each([&](PagedDevice& one) {
     if (!child) return one.device->region_table.withdraw();
     one.device->stats.unshare_in_child();

@@ -20,7 +20,7 @@ namespace vhbm {
 namespace {
 
 // What files of ours are called, whatever their version.
-constexpr std::string_view our_suffixes[] = {".stats", ".regions"};
+constexpr std::string_view our_suffixes[] = {".stats", ".regions", ".claim"};
 
 bool refuse(std::string* why_not, const std::string& what) {
   *why_not = what + ": " + std::strerror(errno);

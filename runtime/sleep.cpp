@@ -61,10 +61,15 @@ Sleep::Asked Sleep::ask(std::shared_ptr<Request> request) {
   return request;
 }
 
-Sleep::Asked Sleep::fall_asleep(std::chrono::nanoseconds patience, std::chrono::nanoseconds hold) {
+Sleep::Asked Sleep::fall_asleep(std::chrono::nanoseconds patience, std::chrono::nanoseconds hold,
+                                std::optional<Some> some) {
   auto request = std::make_shared<Request>();
   request->patience_ = patience;
   request->hold_ = hold;
+  if (some) {
+    request->device_ = some->device;
+    request->most_ = some->bytes;
+  }
   return ask(std::move(request));
 }
 
@@ -128,7 +133,10 @@ void Sleep::round() noexcept {
 void Sleep::serve(Request& request) {
   switch (request.kind_) {
     case Request::Kind::sleep:
-      request.status_ = put_to_sleep(request.patience_, request.hold_);
+      request.status_ =
+          put_to_sleep(request.patience_, request.hold_,
+                       request.device_ < 0 ? std::nullopt
+                                           : std::optional<Some>({request.device_, request.most_}));
       devices_.each(
           [&](PagedDevice& one) { request.moved_ += {one.device->stats.get(Stat::left_bytes)}; });
       break;
@@ -144,7 +152,8 @@ void Sleep::serve(Request& request) {
 }
 
 bool Sleep::called_back() const {
-  return devices_.process.gate.waiting() != 0 && Clock::now() >= held_until_;
+  return devices_.process.gate.waiting() != 0 && Clock::now() >= held_until_ &&
+         (!others_.permits || others_.permits());
 }
 
 bool Sleep::everything_frozen() const {
@@ -214,7 +223,8 @@ Status Sleep::close(Clock::time_point deadline) {
   return {Errc::abandoned, why};
 }
 
-Status Sleep::put_to_sleep(std::chrono::nanoseconds patience, std::chrono::nanoseconds hold) {
+Status Sleep::put_to_sleep(std::chrono::nanoseconds patience, std::chrono::nanoseconds hold,
+                           std::optional<Some> some) {
   Process& process = devices_.process;
   if (process.sleep.load() == SleepState::asleep) return {};
   if (everything_frozen()) return {Errc::frozen, "nothing moves any more in this process"};
@@ -231,7 +241,8 @@ Status Sleep::put_to_sleep(std::chrono::nanoseconds patience, std::chrono::nanos
   process.gate.hold();
   slept_from_ = Clock::now();
   devices_.each([&](PagedDevice& one) {
-    send_away(one);
+    const bool all = !some || some->device != one.device->ordinal;
+    send_away(one, all ? Bytes{UINT64_MAX} : some->bytes);
     one.device->stats.add(Stat::sleeps, 1);
     one.device->stats.set(Stat::fall_asleep_ns, since(begin));
   });
@@ -244,7 +255,7 @@ Status Sleep::put_to_sleep(std::chrono::nanoseconds patience, std::chrono::nanos
   return {Errc::abandoned, "it submitted work while it fell asleep"};
 }
 
-void Sleep::send_away(PagedDevice& one) {
+void Sleep::send_away(PagedDevice& one, Bytes most) {
   Device& device = *one.device;
   {
     // No work is in flight that could reach what was freed.
@@ -255,7 +266,7 @@ void Sleep::send_away(PagedDevice& one) {
   }
   Migration migration(device, devices_.process.gate,
                       [this] { return called_back() || worker_.stopping(); });
-  const Bytes left = migration.leave({UINT64_MAX});
+  const Bytes left = migration.leave(most);
   const Bytes stayed{device.stats.get(Stat::resident_bytes)};
   device.stats.set(Stat::left_bytes, left.value);
   device.stats.set(Stat::stayed_bytes, stayed.value);
@@ -305,7 +316,8 @@ Bytes Sleep::come_back(PagedDevice& one) {
          static_cast<std::uint64_t>(std::max<std::int64_t>(rounds, 1))});
   }
   Migration migration(device, devices_.process.gate, [this] { return worker_.stopping(); });
-  return migration.come_back(order);
+  return migration.come_back(order,
+                             [&] { return others_.wait_for_room && others_.wait_for_room(one); });
 }
 
 Status Sleep::leave_some(CUdevice which, Bytes most, Bytes* left) {
@@ -359,7 +371,7 @@ void Sleep::look_whether_idle() {
   devices_.each(
       [&](PagedDevice& one) { resident += {one.device->stats.get(Stat::resident_bytes)}; });
   if (resident.value == 0) return;
-  if (Status slept = put_to_sleep(idle_patience, {}); !slept.ok()) {
+  if (Status slept = put_to_sleep(idle_patience, {}, std::nullopt); !slept.ok()) {
     log_info("idle for {} ms, but it does not fall asleep: {}", limit.count(), slept.message());
   }
 }

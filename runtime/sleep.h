@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "runtime/gate.h"
@@ -47,8 +48,8 @@ class Sleep {
     friend class Sleep;
     enum class Kind { sleep, wake, leave };
     Kind kind_ = Kind::sleep;
-    CUdevice device_ = 0;               // of a leave
-    Bytes most_;                        // of a leave
+    CUdevice device_ = -1;              // of a leave, and of a sleep that leaves only some of it
+    Bytes most_;                        // that is to leave that device
     std::chrono::nanoseconds hold_{0};  // of a sleep
     std::chrono::nanoseconds patience_{0};
     std::atomic<bool> done_{false};
@@ -56,6 +57,11 @@ class Sleep {
     Bytes moved_;
   };
   using Asked = std::shared_ptr<const Request>;
+  // A part of one device's HBM.
+  struct Some {
+    CUdevice device;
+    Bytes bytes;
+  };
 
   explicit Sleep(Devices& devices) : devices_(devices) {}
   ~Sleep() { stop(); }
@@ -70,11 +76,12 @@ class Sleep {
   // How long a sleep waits for the GPU to get quiet before it is given up.
   static constexpr std::chrono::seconds patience_with_gpu{5};
   // Work that is submitted wakes the process, though not before `hold` has passed
-  // since the gate closed.
+  // since the gate closed. All HBM is left; of one device only so much, if `some` says so.
   //   Errc::abandoned  the GPU does not get quiet, a stream is being captured, or work came at once
   //   Errc::frozen     nothing moves any more
   [[nodiscard]] Asked fall_asleep(std::chrono::nanoseconds patience = patience_with_gpu,
-                                  std::chrono::nanoseconds hold = std::chrono::nanoseconds(0));
+                                  std::chrono::nanoseconds hold = std::chrono::nanoseconds(0),
+                                  std::optional<Some> some = std::nullopt);
   // Harmless when it is awake.
   [[nodiscard]] Asked wake();
   // Gives so much of a device's HBM back to the driver, the coldest chunks first, and stays awake;
@@ -96,6 +103,17 @@ class Sleep {
   };
   void set_below(Below below) { below_ = std::move(below); }
 
+  // Where the GPU is shared: work may wake the process once `permits` says so, and what comes back
+  // waits for what others give up as long as `wait_for_room` says that there is more to come. Set
+  // before start(); both are called by the thread that wakes it, without a lock.
+  struct Others {
+    std::function<bool()> permits;
+    std::function<bool(PagedDevice&)> wait_for_room;
+  };
+  void set_others(Others others) { others_ = std::move(others); }
+  // Work that waits may be permitted now.
+  void look_again() noexcept { knocked(); }
+
   // By the gate, in the thread that knocks.
   void knocked() noexcept;
 
@@ -111,11 +129,11 @@ class Sleep {
   void round() noexcept;
   void serve(Request& request);
   [[nodiscard]] Status put_to_sleep(std::chrono::nanoseconds patience,
-                                    std::chrono::nanoseconds hold);
+                                    std::chrono::nanoseconds hold, std::optional<Some> some);
   // Closes the gate on a quiet GPU; it is then this object's to open.
   [[nodiscard]] Status close(Clock::time_point deadline);
   [[nodiscard]] bool settled() const;
-  void send_away(PagedDevice& device);
+  void send_away(PagedDevice& device, Bytes most);
   void wake_up();
   [[nodiscard]] Bytes come_back(PagedDevice& device);
   [[nodiscard]] Status leave_some(CUdevice device, Bytes most, Bytes* left);
@@ -129,6 +147,7 @@ class Sleep {
 
   Devices& devices_;
   Below below_;
+  Others others_;
   std::mutex mutex_;
   std::deque<std::shared_ptr<Request>> asked_;
   std::atomic<std::int64_t> idle_limit_ms_{0};

@@ -1,0 +1,241 @@
+// Two processes on one GPU, each a runtime of its own here: who is idle gives, and where both have
+// work and do not fit, they take turns.
+#include <atomic>
+#include <thread>
+
+#include "policies/policy.h"
+#include "policies/tagging.h"
+#include "policies/turns.h"
+#include "policies/wake.h"
+#include "runtime/memory_report.h"
+#include "test_gpu.h"
+
+namespace vhbm {
+namespace {
+
+using namespace std::chrono_literals;
+
+// An application whose regions are one range, with work on a thread of its own.
+class Server {
+ public:
+  Server(const Driver& driver, const Options& options, CUcontext context)
+      : context_(context),
+        host_limit_(options.host_limit.resolve({}, {})),
+        state_dir_(options.state_dir) {
+    auto started = Runtime::start(driver, options,
+                                  {find_policy("lru")->plan, &guess_tag, &wake_order, &share_out});
+    EXPECT_TRUE(started.ok()) << started.status().message();
+    runtime_ = std::move(*started);
+    EXPECT_CUDA(cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING));
+    runtime_->stream_created(context_, stream_);
+  }
+  ~Server() {
+    rest();
+    if (region_.value != 0) EXPECT_TRUE(runtime_->free(region_).ok());
+    runtime_.reset();
+    EXPECT_CUDA(cuStreamDestroy(stream_));
+  }
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  void have(Bytes size) {
+    const auto made = runtime_->allocate(size);
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    region_ = *made;
+    size_ = size;
+    step();
+  }
+  // One kernel's worth: all words become the number of this step.
+  void step() {
+    const auto pass = runtime_->gate().pass([&] { runtime_->named(region_); });
+    runtime_->named(region_);
+    runtime_->launched();
+    EXPECT_CUDA(cuMemsetD32Async(region_.value, ++steps_, size_.value / 4, stream_));
+  }
+  void wait() { EXPECT_CUDA(cuStreamSynchronize(stream_)); }
+  // Every word is that of the last step.
+  [[nodiscard]] bool is_right() {
+    std::vector<std::uint32_t> words(size_.value / 4);
+    {
+      const auto pass = runtime_->gate().pass([&] { runtime_->named(region_); });
+      EXPECT_CUDA(cuMemcpyDtoHAsync(words.data(), region_.value, size_.value, stream_));
+      wait();
+    }
+    return words == std::vector<std::uint32_t>(words.size(), steps_);
+  }
+  // Steps one after the other until rest().
+  void work() {
+    stop_ = false;
+    worker_ = std::thread([this] {
+      EXPECT_CUDA(cuCtxSetCurrent(context_));
+      while (!stop_) {
+        step();
+        wait();
+        ++worked_;
+      }
+    });
+  }
+  void rest() {
+    stop_ = true;
+    if (worker_.joinable()) worker_.join();
+  }
+  // As `vhbm off` does.
+  void freeze() {
+    for (const std::string& path : shared_files(state_dir_, stats_suffix)) {
+      WatchedFile watched(path, WatchedFile::Access::write);
+      auto* const file = static_cast<StatsFile*>(
+          watched.map(sizeof(StatsFile), StatsFile::magic_value, stats_layout()));
+      const auto limit = static_cast<std::size_t>(Stat::host_limit);
+      if (file->values[limit].load() == host_limit_.value) file->control.freeze_requested = 1;
+    }
+    EXPECT_TRUE(eventually([&] { return stat(Stat::frozen) == 1; }));
+  }
+  [[nodiscard]] unsigned worked() const { return worked_; }
+
+  [[nodiscard]] std::uint64_t stat(Stat which) const {
+    for (const StatsSnapshot& one : read_live_stats(state_dir_)) {
+      if (one[Stat::host_limit] == host_limit_.value) return one[which];
+    }
+    ADD_FAILURE() << "no statistics";
+    return 0;
+  }
+  [[nodiscard]] Bytes resident() const { return {stat(Stat::resident_bytes)}; }
+
+ private:
+  const CUcontext context_;
+  const Bytes host_limit_;  // by which its statistics are known
+  const std::string state_dir_;
+  std::unique_ptr<Runtime> runtime_;
+  CUstream stream_ = nullptr;
+  DeviceAddress region_{};
+  Bytes size_;
+  std::uint32_t steps_ = 0;
+  std::atomic<unsigned> worked_{0};
+  std::atomic<bool> stop_{false};
+  std::thread worker_;
+};
+
+class SharedGpu : public PagerTest {
+ protected:
+  SharedGpu() {
+    std::size_t total = 0;
+    EXPECT_CUDA(cuDeviceTotalMem(&total, device_));
+    // The simulated GPU is small, so that half of it is shared.
+    EXPECT_EQ(shared_hbm({total}).value, total / 2);
+    much = {total / 16 * 5};
+    little = {total / 16 * 3};
+  }
+
+  std::unique_ptr<Server> server(GpuClass gpu_class = GpuClass::latency,
+                                 std::chrono::milliseconds quantum = 100ms) {
+    Options options = PagerTest::options(0, 200 + next_++);
+    options.hbm_limit = Size::automatic();
+    options.share_gpu = true;
+    options.gpu_class = gpu_class;
+    options.gpu_quantum = quantum;
+    options.state_dir = state_dir_;
+    return std::make_unique<Server>(driver_, options, context_);
+  }
+
+  Bytes much, little;  // two of the one do not fit, two of the other do
+
+ private:
+  std::uint64_t next_ = 0;
+};
+
+TEST_F(SharedGpu, WhatFitsStaysWhereItIs) {
+  const auto one = server(), other = server();
+  one->have(little);
+  other->have(little);
+  one->work();
+  other->work();
+  EXPECT_TRUE(eventually([&] { return one->worked() > 20 && other->worked() > 20; }));
+  one->rest();
+  other->rest();
+  EXPECT_EQ(one->resident(), little);
+  EXPECT_EQ(other->resident(), little);
+  EXPECT_EQ(one->stat(Stat::sleeps) + other->stat(Stat::sleeps), 0u);
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(other->is_right());
+}
+
+TEST_F(SharedGpu, WhoIsIdleGivesAndIsBackWithItsFirstWork) {
+  const auto one = server(), other = server();
+  one->have(much);
+  one->wait();
+  EXPECT_EQ(one->resident(), much);
+  other->have(much);
+  other->work();
+  EXPECT_TRUE(eventually([&] { return other->resident() == much; }));
+  other->rest();
+  EXPECT_TRUE(eventually([&] { return one->stat(Stat::asleep) == 1; }));
+  // What nobody else needs stayed.
+  EXPECT_GT(one->resident(), mib(0));
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(eventually([&] { return one->stat(Stat::wakes) >= 1; }));
+  one->work();
+  EXPECT_TRUE(eventually([&] { return one->resident() == much; }));
+  one->rest();
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(other->is_right());
+}
+
+TEST_F(SharedGpu, TwoThatDoNotFitTakeTurns) {
+  const auto one = server(), other = server();
+  one->have(much);
+  other->have(much);
+  one->work();
+  other->work();
+  EXPECT_TRUE(eventually([&] {
+    return one->stat(Stat::turns) >= 3 && other->stat(Stat::turns) >= 3 && one->worked() > 20 &&
+           other->worked() > 20;
+  }));
+  one->rest();
+  other->rest();
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(other->is_right());
+}
+
+TEST_F(SharedGpu, LatencyDoesNotWaitForTheEndOfABatchOnesTurn) {
+  const auto batch = server(GpuClass::batch, 1h), latency = server(GpuClass::latency, 1h);
+  latency->have(much);
+  latency->wait();
+  batch->have(much);
+  batch->work();
+  EXPECT_TRUE(eventually([&] { return latency->stat(Stat::asleep) == 1; }));
+  const unsigned before = batch->worked();
+  EXPECT_TRUE(eventually([&] { return batch->worked() > before + 5; }));
+  EXPECT_TRUE(latency->is_right());
+  batch->rest();
+  EXPECT_TRUE(batch->is_right());
+}
+
+TEST_F(SharedGpu, AProcessThatEndsLeavesItsShareToTheOthers) {
+  const auto one = server();
+  auto other = server();
+  one->have(much);
+  other->have(much);
+  other->work();
+  EXPECT_TRUE(eventually([&] { return other->resident() == much; }));
+  other.reset();
+  one->work();
+  EXPECT_TRUE(eventually([&] { return one->resident() == much; }));
+  one->rest();
+  EXPECT_TRUE(one->is_right());
+}
+
+TEST_F(SharedGpu, NobodyWaitsForOneThatIsFrozen) {
+  const auto one = server(), other = server();
+  one->have(much);
+  one->freeze();
+  other->have(much);
+  other->work();
+  EXPECT_TRUE(eventually([&] { return other->worked() > 20; }));
+  other->rest();
+  EXPECT_EQ(one->resident(), much);
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(other->is_right());
+}
+
+}  // namespace
+}  // namespace vhbm
