@@ -102,6 +102,19 @@ Result<Frame*> Frames::take(Tier tier) {
   return frame;
 }
 
+Result<Frame*> Frames::take_promised() {
+  host_ledger_.drop_promise(frame_size_);
+  for (const Tier tier : {Tier::host, Tier::hbm}) {
+    auto taken = take(tier);
+    if (taken.ok()) return taken;
+  }
+  keep_promise();
+  host_ledger_.take_promised(frame_size_);
+  auto made = make_within_limit(Tier::host);
+  if (!made.ok()) keep_promise();
+  return made;
+}
+
 Frame* Frames::take_idle_host(bool may_grow) {
   if (host_.free.empty()) {
     if (!may_grow || host_.made.load(std::memory_order_relaxed) >= capacity(Tier::host)) {
@@ -139,6 +152,10 @@ Result<Frame*> Frames::make(Tier tier) {
   if (tier == Tier::host && !host_ledger_.take(frame_size_, host_member_)) {
     return Status(Errc::out_of_memory, "host_limit is reached");
   }
+  return make_within_limit(tier);
+}
+
+Result<Frame*> Frames::make_within_limit(Tier tier) {
   CUmemGenericAllocationHandle handle = 0;
   const auto begin = std::chrono::steady_clock::now();
   const CUresult result = create(tier, &handle);
@@ -211,10 +228,22 @@ void Frames::note_spare_host() noexcept {
 }
 
 void Frames::give_back(Frame* frame) {
-  if (frame->stands_in) return;
+  if (frame->stands_in_for != 0) {
+    host_ledger_.drop_promise(frame_size_);
+    if (--frame->stands_in_for != 0) return;
+  }
   pool(frame->tier).free.push_back(frame);
   note_spare_host();
   if (frame->tier == Tier::hbm && over_limit()) trim();
+}
+
+void Frames::stood_in(Frame* stand_in, const Frame* frame) {
+  --stand_in->stands_in_for;
+  if (frame == stand_in) {
+    host_ledger_.drop_promise(frame_size_);
+  } else if (stand_in->stands_in_for == 0) {
+    give_back(stand_in);
+  }
 }
 
 Status Frames::ensure_alias(Frame* frame) {

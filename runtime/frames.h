@@ -29,8 +29,9 @@ struct Frame {
   Tier tier = Tier::hbm;
   // Where copies reach the frame whatever region it belongs to; 0 until it was first needed.
   DeviceAddress alias;
-  // Mapped without access wherever a chunk's bytes are below host memory; in no pool meanwhile.
-  bool stands_in = false;
+  // Chunks whose bytes are below host memory and which are mapped to it, without access; it is in
+  // no pool meanwhile.
+  std::size_t stands_in_for = 0;
 };
 
 class Frames {
@@ -50,7 +51,21 @@ class Frames {
   // A frame from the pool, else a new one, else one that keeps a copy. Its bytes are anything.
   //   Errc::out_of_memory  the limit is reached, or the driver has no more
   [[nodiscard]] Result<Frame*> take(Tier tier);
+  // One that stands in comes back when it does so for no chunk any more.
   void give_back(Frame* frame);
+  // The host frame stands in for one chunk more, for which a frame's place is kept.
+  void stand_in(Frame* frame) {
+    ++frame->stands_in_for;
+    host_ledger_.promise(frame_size_);
+  }
+  // For a chunk that comes back from below: a host frame, else one of HBM, else a host frame
+  // beyond host_limit, which may be lower by now. Its place is kept no more, unless
+  // keep_promise() says that the chunk stayed below.
+  //   Errc::out_of_memory  the driver has no more; the place is kept
+  [[nodiscard]] Result<Frame*> take_promised();
+  void keep_promise() { host_ledger_.promise(frame_size_); }
+  // The chunk is mapped to `frame` now, which was taken, or is what stood in for it alone.
+  void stood_in(Frame* stand_in, const Frame* frame);
 
   // Frames that keep copies of chunks of the other tier are in use, and yet to be had: when no
   // other is left, `reclaim` gives one up (nullptr: there is none after all).
@@ -143,6 +158,8 @@ class Frames {
   // Out of which nothing else can come: neither idle nor keeping a copy.
   [[nodiscard]] std::size_t in_use(Tier tier) const;
   [[nodiscard]] Result<Frame*> make(Tier tier);
+  // What is made has its place in the limit already.
+  [[nodiscard]] Result<Frame*> make_within_limit(Tier tier);
   [[nodiscard]] Frame* record(Frame frame);
   void release(Frame* frame);
   // False when the driver refuses; what was done stays done.

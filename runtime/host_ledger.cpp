@@ -45,6 +45,22 @@ void HostLedger::give_back(Bytes size) {
   taken_ -= size;
 }
 
+void HostLedger::promise(Bytes size) {
+  std::lock_guard lock(mutex_);
+  promised_ += size;
+}
+
+void HostLedger::drop_promise(Bytes size) {
+  std::lock_guard lock(mutex_);
+  promised_ = saturating_minus(promised_, size);
+}
+
+void HostLedger::take_promised(Bytes size) {
+  std::lock_guard lock(mutex_);
+  promised_ = saturating_minus(promised_, size);
+  taken_ += size;
+}
+
 void HostLedger::application_locked(Bytes size) {
   std::lock_guard lock(mutex_);
   application_ += size;
@@ -62,7 +78,7 @@ Bytes HostLedger::application() const {
 
 bool HostLedger::over_limit() const {
   std::lock_guard lock(mutex_);
-  return taken_ + application_ > limit_;
+  return held() > limit_;
 }
 
 Bytes HostLedger::spare_without(const Member& member) const {

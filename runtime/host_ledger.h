@@ -1,6 +1,7 @@
 // How much host memory this process page-locks, over all its devices, against host_limit. A device
 // that finds the limit reached gets what the others hold and do not need.
-// Invariant: what was taken stays within the limit, with what the application has locked before.
+// Invariant: what was taken stays within the limit, with what the application has locked before and
+// what is promised; only a promise kept may pass it.
 // Locking: its own, which is taken after a device's; another device's lock is tried, never waited
 // for.
 #pragma once
@@ -36,6 +37,13 @@ class HostLedger {
   // As take(), and nobody has to give anything up: for what is wanted ahead of need.
   [[nodiscard]] bool take_unused(Bytes size);
   void give_back(Bytes size);
+  // What was taken went to a tier below, and comes back: its place is nobody else's meanwhile, so
+  // that neither what is taken nor a lower limit keeps a process from waking.
+  void promise(Bytes size);
+  // It is not wanted any more, or is about to be taken like anything else.
+  void drop_promise(Bytes size);
+  // As drop_promise(), and taken whatever the limit is.
+  void take_promised(Bytes size);
   // What the application page-locks itself takes its part of the limit, and is never refused.
   void application_locked(Bytes size);
   void application_unlocked(Bytes size);
@@ -48,12 +56,13 @@ class HostLedger {
   [[nodiscard]] Bytes spare_of_others(const Member& member) const;
 
  private:
-  [[nodiscard]] Bytes unused() const { return saturating_minus(limit_, taken_ + application_); }
+  [[nodiscard]] Bytes unused() const { return saturating_minus(limit_, held()); }
+  [[nodiscard]] Bytes held() const { return taken_ + application_ + promised_; }
   [[nodiscard]] Bytes spare_without(const Member& member) const;
 
   mutable std::recursive_mutex mutex_;  // who yields gives back meanwhile
   std::vector<Member*> members_;
-  Bytes limit_{UINT64_MAX}, taken_, application_;
+  Bytes limit_{UINT64_MAX}, taken_, application_, promised_;
 };
 
 }  // namespace vhbm

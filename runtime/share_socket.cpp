@@ -1,6 +1,7 @@
-// A socket gets its name and begins to listen under the directory's lock, so that whoever holds
-// that lock takes one that nobody listens at for dead. Names go through the directory's descriptor,
-// since a socket's path has room for a hundred characters only.
+// A socket gets its name only once it listens, so that one that nobody listens at is dead. The dead
+// are removed under the directory's lock, which nobody waits for: who holds it may be stopped.
+// Names go through the directory's descriptor, since a socket's path has room for a hundred
+// characters only.
 #include "runtime/share_socket.h"
 
 #include <dirent.h>
@@ -14,6 +15,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <string_view>
 #include <thread>
 
@@ -23,7 +25,9 @@ namespace vhbm {
 namespace {
 
 constexpr int most_waiting = 64;
-constexpr std::chrono::seconds lock_patience{1};
+// Of a socket that does not listen yet, and how long that may take.
+constexpr std::string_view new_suffix = ".new";
+constexpr std::chrono::minutes new_patience{1};
 constexpr std::chrono::milliseconds between_attempts{1};
 
 Status failed(const std::string& what) {
@@ -42,14 +46,7 @@ class Folder {
   Folder& operator=(const Folder&) = delete;
 
   [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
-  [[nodiscard]] bool lock(std::chrono::milliseconds patience) const {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(between_attempts);
-    }
-    return true;
-  }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
   [[nodiscard]] sockaddr_un address_of(const std::string& name) const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -57,9 +54,12 @@ class Folder {
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     return address;
   }
+  // Unless another process is at it, which holds the directory's lock as this does from now on.
   void remove_dead() const;
 
  private:
+  [[nodiscard]] bool is_old(const char* name) const;
+
   const int descriptor_;
 };
 
@@ -71,13 +71,15 @@ int connect_to(int socket, const sockaddr_un& address) {
   return ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-// The caller holds the directory's lock.
 void Folder::remove_dead() const {
+  if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) return;
   DIR* entries = fdopendir(openat(descriptor_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (entries == nullptr) return;
   while (const dirent* entry = readdir(entries)) {
     const std::string_view name = entry->d_name;
-    if (!name.ends_with(share_suffix) && !name.ends_with(control_suffix)) continue;
+    const bool is_new = name.ends_with(new_suffix);
+    if (!is_new && !name.ends_with(share_suffix) && !name.ends_with(control_suffix)) continue;
+    if (is_new && !is_old(entry->d_name)) continue;
     const ShareSocket probe(new_socket());
     if (connect_to(probe.descriptor(), address_of(entry->d_name)) != 0 && errno == ECONNREFUSED) {
       unlinkat(descriptor_, entry->d_name, 0);
@@ -86,27 +88,41 @@ void Folder::remove_dead() const {
   closedir(entries);
 }
 
+bool Folder::is_old(const char* name) const {
+  struct stat status {};
+  if (fstatat(descriptor_, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+  return std::time(nullptr) - status.st_mtime > std::chrono::seconds(new_patience).count();
+}
+
 }  // namespace
 
 void remove_dead_sockets(const std::string& directory) {
   const Folder folder(directory);
-  if (folder.is_open() && folder.lock(std::chrono::milliseconds(0))) folder.remove_dead();
+  if (folder.is_open()) folder.remove_dead();
 }
 
 Result<ShareSocket> ShareSocket::listen(const std::string& directory, const std::string& name) {
   std::string why_not;
   if (!prepare_state_directory(directory, &why_not)) return Status(Errc::system_error, why_not);
   const Folder folder(directory);
-  if (!folder.is_open() || !folder.lock(lock_patience)) return failed("cannot lock " + directory);
+  if (!folder.is_open()) return failed("cannot look into " + directory);
   folder.remove_dead();
   ShareSocket made(new_socket());
-  const sockaddr_un address = folder.address_of(name);
+  // Of nobody else: other process namespaces have the same process ids.
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  const std::string temporary = std::to_string(now) + "." + name + std::string(new_suffix);
+  const sockaddr_un address = folder.address_of(temporary);
   // The name's mode is the socket's, whatever the process's mask leaves of it.
   if (!made.is_open() || fchmod(made.descriptor_, 0600) != 0 ||
       bind(made.descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(made.descriptor_, most_waiting) != 0) {
     return failed("cannot listen in " + directory);
   }
+  const int at = folder.descriptor();
+  const bool named = linkat(at, temporary.c_str(), at, name.c_str(), 0) == 0;
+  const Status why = named ? Status() : failed("cannot name a socket in " + directory);
+  unlinkat(at, temporary.c_str(), 0);
+  if (!named) return why;
   return made;
 }
 

@@ -147,7 +147,8 @@ void Spilling::let_go(Device& device, Place& place, std::span<const Chunk> chunk
     }
     Region& region = *found.region;
     // The first to go leaves its frame for all to stand in.
-    Frame* const stand_in = place.stand_in == nullptr ? chunk.frame : place.stand_in;
+    const bool first = place.stand_in == nullptr || place.stand_in->stands_in_for == 0;
+    Frame* const stand_in = first ? chunk.frame : place.stand_in;
     const Mapper::Switched switched =
         device.mapper->replace(chunk.address, {{&chunk.frame->handle, 1}, chunk_}, region.access,
                                {{&stand_in->handle, 1}, chunk_}, no_access);
@@ -161,8 +162,8 @@ void Spilling::let_go(Device& device, Place& place, std::span<const Chunk> chunk
     if (const CleanCopy copy = device.take_copy(region, found.index); copy.frame != nullptr)
       device.frames->give_back(copy.frame);
     place.stand_in = region.frames[found.index] = stand_in;
-    stand_in->stands_in = true;
-    device.frames->give_back(chunk.frame);
+    device.frames->stand_in(stand_in);
+    if (!first) device.frames->give_back(chunk.frame);
     place.below.push_back(chunk);
     place.below.back().frame = nullptr;
   }
@@ -223,13 +224,6 @@ bool Spilling::bring_back(Device& device) {
     log_error("{} bytes of device {} are lost, and work that touches them gets an error: {}",
               (place.lost - lost_before).value, device.ordinal, why_lost.message());
   }
-  // What is lost is mapped to it for good.
-  if (place.lost.value == 0 && place.stand_in != nullptr) {
-    std::lock_guard lock(device.lock);
-    place.stand_in->stands_in = false;
-    device.frames->give_back(place.stand_in);
-    place.stand_in = nullptr;
-  }
   munmap(staging_.data(), staging_.size());
   staging_ = {};
   return true;
@@ -249,21 +243,28 @@ Status Spilling::fetch(Device& device, std::span<Chunk> chunks) {
   if (status.ok()) status = map(device, chunks);
   std::lock_guard lock(device.lock);
   for (const Chunk& chunk : chunks) {
-    if (chunk.frame != nullptr) device.frames->give_back(chunk.frame);
+    if (chunk.frame == nullptr || chunk.frame == places_[&device].stand_in) continue;
+    device.frames->give_back(chunk.frame);
+    device.frames->keep_promise();
   }
   return status;
 }
 
 Status Spilling::take_frames(Device& device, std::span<Chunk> chunks) {
   std::lock_guard lock(device.lock);
+  const Place& place = places_[&device];
   for (Chunk& chunk : chunks) {
     chunk.frame = nullptr;
     if (find(device, chunk, PageState::spilled).region == nullptr) continue;
-    auto frame = device.frames->take(Tier::host);
-    // Back to HBM at once where the host has no room.
-    if (!frame.ok()) frame = device.frames->take(Tier::hbm);
-    if (!frame.ok()) return frame.status();
-    chunk.frame = *frame;
+    auto frame = device.frames->take_promised();
+    if (frame.ok()) {
+      chunk.frame = *frame;
+    } else if (place.stand_in->stands_in_for == 1) {
+      // The last one comes back to the very frame that stands in for it.
+      chunk.frame = place.stand_in;
+    } else {
+      return frame.status();
+    }
   }
   return {};
 }
@@ -271,12 +272,12 @@ Status Spilling::take_frames(Device& device, std::span<Chunk> chunks) {
 // A chunk that was mapped has no frame left to give back.
 Status Spilling::map(Device& device, std::span<Chunk> chunks) {
   std::lock_guard lock(device.lock);
-  const Place& place = places_[&device];
   for (Chunk& chunk : chunks) {
     const Found found = find(device, chunk, PageState::spilled);
     if (found.region == nullptr || chunk.frame == nullptr) continue;
     Region& region = *found.region;
-    switch (device.mapper->replace(chunk.address, {{&place.stand_in->handle, 1}, chunk_}, no_access,
+    Frame* const stand_in = region.frames[found.index];
+    switch (device.mapper->replace(chunk.address, {{&stand_in->handle, 1}, chunk_}, no_access,
                                    {{&chunk.frame->handle, 1}, chunk_}, region.access)) {
       case Mapper::Switched::yes:
         break;
@@ -291,6 +292,7 @@ Status Spilling::map(Device& device, std::span<Chunk> chunks) {
                       in_hbm ? PageState::resident : PageState::host_mapped);
     if (in_hbm) device.account(region, device.regions.host_mapped(region.index) - chunk_);
     region.frames[found.index] = chunk.frame;
+    device.frames->stood_in(stand_in, chunk.frame);
     chunk.frame = nullptr;
   }
   return {};

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,26 @@ class SharingSocket : public ::testing::Test {
 
   const std::string root_, directory_;
 };
+
+TEST_F(SharingSocket, ListensAtOnceWhereAStoppedProcessHoldsTheDirectorysLock) {
+  const int stopped = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(flock(stopped, LOCK_EX), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto listening = ShareSocket::listen(directory_, "a.share");
+  EXPECT_TRUE(listening.ok()) << listening.status().message();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, soon);
+  EXPECT_TRUE(ShareSocket::connect(directory_, "a.share", soon).ok());
+  EXPECT_EQ(files(), 1u);
+  close(stopped);
+}
+
+TEST_F(SharingSocket, OfALiveProcessIsNobodyElses) {
+  const auto listening = ShareSocket::listen(directory_, "a.share");
+  ASSERT_TRUE(listening.ok()) << listening.status().message();
+  EXPECT_FALSE(ShareSocket::listen(directory_, "a.share").ok());
+  EXPECT_EQ(files(), 1u);
+  EXPECT_TRUE(ShareSocket::connect(directory_, "a.share", soon).ok());
+}
 
 TEST_F(SharingSocket, GivesTheOtherEndAnOpenFile) {
   auto listening = ShareSocket::listen(directory_, "a.share");

@@ -1,10 +1,13 @@
 // A process asleep whose bytes go below host memory: they come back, or the driver says that not.
+#include <unistd.h>
+
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <thread>
 
+#include "runtime/share_socket.h"
 #include "runtime/spill/tier_settings.h"
 #include "test_gpu.h"
 
@@ -72,6 +75,17 @@ class SpillingBelow : public PagerTest {
   }
   void start_with_shelf(const Options& options) {
     start(options, std::make_unique<ShelfStore>(shelf_));
+  }
+  void set(const std::string& option, const std::string& value) {
+    const auto socket =
+        ShareSocket::connect(state_dir_, std::to_string(getpid()) + control_suffix, 10s);
+    ASSERT_TRUE(socket.ok());
+    const std::string order =
+        R"({"command":"set","option":")" + option + R"(","value":")" + value + "\"}\n";
+    ASSERT_TRUE(socket->send(order.data(), order.size()));
+    std::string answer;
+    for (char byte = 0; byte != '\n' && socket->receive(&byte, 1);) answer += byte;
+    ASSERT_NE(answer.find(R"("ok":true)"), std::string::npos) << answer;
   }
   void sleep() {
     const Status slept = Sleep::wait(runtime_->sleep().fall_asleep(), 20s);
@@ -178,6 +192,52 @@ TEST_F(SpillingBelow, WaitsForFramesThatTheDriverDoesNotMakeYet) {
   faults().create.arm(0, 5, CUDA_ERROR_OUT_OF_MEMORY);
   EXPECT_TRUE(holds(region, mib(20), 1));
   EXPECT_EQ(faults().create.failed, 5);
+  EXPECT_EQ(stat(Stat::lost_bytes), 0u);
+}
+
+TEST_F(SpillingBelow, ComesBackWhateverTheLimitsAreByThen) {
+  start_with_shelf(soon(16, 64));
+  const DeviceAddress region = allocate(mib(40));
+  fill(region, mib(40), 1);
+  sleep_until_below(mib(40));
+  set("hbm_limit", "4MiB");
+  set("host_limit", "4MiB");
+  EXPECT_TRUE(holds(region, mib(40), 1));
+  EXPECT_EQ(stat(Stat::lost_bytes), 0u);
+}
+
+TEST_F(SpillingBelow, ItsPlaceInHostMemoryIsNotTakenMeanwhile) {
+  start_with_shelf(soon(16, 32));
+  const DeviceAddress region = allocate(mib(32));
+  fill(region, mib(32), 1);
+  sleep_until_below(mib(32));
+  EXPECT_FALSE(runtime_->allocate(mib(20)).ok()) << "more than HBM has";
+  const DeviceAddress fresh = allocate(mib(14));
+  EXPECT_EQ(stat_bytes(Stat::spilled_bytes), mib(32)) << "allocating leaves it asleep";
+  fill(fresh, mib(14), 2);
+  EXPECT_TRUE(holds(region, mib(32), 1));
+  EXPECT_TRUE(holds(fresh, mib(14), 2));
+  EXPECT_LE(stat_bytes(Stat::host_bytes), mib(32));
+}
+
+TEST_F(SpillingBelow, WhatIsFreedMeanwhileLeavesItsPlaceToOthers) {
+  start_with_shelf(soon(16, 32));
+  const DeviceAddress freed = allocate(mib(32));
+  fill(freed, mib(32), 1);
+  sleep_until_below(mib(32));
+  EXPECT_TRUE(runtime_->free(freed).ok());
+  EXPECT_TRUE(runtime_->allocate(mib(46)).ok());
+}
+
+TEST_F(SpillingBelow, TheLastChunkComesBackToWhatStoodInForIt) {
+  start_with_shelf(soon(64, 128));
+  const DeviceAddress region = allocate(mib(20));
+  fill(region, mib(20), 1);
+  sleep_until_below(mib(20));
+  // As many frames as the driver had before, and not one more.
+  faults().create.arm(9, 1 << 20, CUDA_ERROR_OUT_OF_MEMORY);
+  EXPECT_TRUE(holds(region, mib(20), 1));
+  faults().create.disarm();
   EXPECT_EQ(stat(Stat::lost_bytes), 0u);
 }
 
