@@ -22,6 +22,8 @@ constexpr std::chrono::seconds patience{5};
 constexpr std::chrono::milliseconds between_tries{20};
 // After so many the pager makes room, chunk by chunk, while work runs.
 constexpr int most_tries = 5;
+// What could not leave may be let go, or find room in host memory, by then.
+constexpr std::chrono::seconds until_unstuck{1};
 constexpr std::chrono::microseconds between_looks_for_room{200};
 // How much more `latency` is served than `batch`.
 constexpr std::int64_t latency_weight = 4;
@@ -220,10 +222,14 @@ void GpuShare::apply(Member& member, std::chrono::nanoseconds now) {
   if (member.leaving != nullptr && member.leaving->done()) {
     // Work that came at once is what ends most of these.
     failed_tries_ = member.leaving->status().ok() ? 0 : failed_tries_ + 1;
-    if (member.leaving->status().ok() && held > member.share.grant) member.stuck = held;
+    if (member.leaving->status().ok() && held > member.asked_for) {
+      member.stuck = held;
+      member.stuck_at = now;
+    }
     if (!member.leaving->status().ok()) next_try_ = now + between_tries;
     member.leaving.reset();
   }
+  if (now - member.stuck_at >= until_unstuck) member.stuck = {};
   if (held <= member.share.grant) {
     member.stuck = {};
     failed_tries_ = 0;
@@ -240,6 +246,7 @@ void GpuShare::give(Member& member, Bytes surplus, std::chrono::nanoseconds now)
   if (member.leaving != nullptr || works || failed_tries_ >= most_tries || now < next_try_) return;
   if (member.stuck.value != 0 && member.claim.holds <= member.stuck) return;
   const CUdevice which = member.device.device->ordinal;
+  member.asked_for = member.share.grant;
   member.leaving = is_asleep() ? sleep_.leave(which, surplus)
                                : sleep_.fall_asleep(patience, {}, Sleep::Some{which, surplus});
 }

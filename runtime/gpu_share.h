@@ -54,7 +54,9 @@ class GpuShare {
     Bytes left_over;            // that nobody wants
     std::optional<Bytes> free;  // as the driver said when it could be asked
     Sleep::Asked leaving;       // asked for, and not done
-    Bytes stuck;                // held against the grant, after all that could leave had left
+    Bytes asked_for;            // that it should hold then
+    Bytes stuck;                // held all the same, after all that could leave had left
+    std::chrono::nanoseconds stuck_at{0};
   };
 
   void round() noexcept;
