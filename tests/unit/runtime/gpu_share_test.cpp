@@ -7,6 +7,7 @@
 #include "policies/tagging.h"
 #include "policies/turns.h"
 #include "policies/wake.h"
+#include "runtime/claims.h"
 #include "runtime/memory_report.h"
 #include "test_gpu.h"
 
@@ -220,6 +221,32 @@ TEST_F(SharedGpu, AProcessThatEndsLeavesItsShareToTheOthers) {
   other.reset();
   one->work();
   EXPECT_TRUE(eventually([&] { return one->resident() == much; }));
+  one->rest();
+  EXPECT_TRUE(one->is_right());
+}
+
+// Stopped with its turn: its claim stays, and is published no more.
+TEST_F(SharedGpu, NobodyWaitsForOneThatIsStopped) {
+  CUuuid told{};
+  ASSERT_CUDA(cuDeviceGetUuid(&told, device_));
+  GpuUuid gpu;
+  std::copy(std::begin(told.bytes), std::end(told.bytes), gpu.begin());
+  Claims stopped(state_dir_, gpu);
+  std::string why_not;
+  ASSERT_TRUE(stopped.join(0, &why_not)) << why_not;
+  const auto one = server();
+  one->have(much);
+  Claim claim;
+  claim.id = 1;
+  claim.wants = much;
+  claim.active = claim.responds = true;
+  const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
+  claim.active_since = claim.active_at = claim.turn_since = now;
+  stopped.publish(claim, now);
+  one->work();
+  EXPECT_TRUE(eventually([&] { return one->stat(Stat::waits_for_turn) == 1; }));
+  const unsigned before = one->worked();
+  EXPECT_TRUE(eventually([&] { return one->worked() > before + 5; }));
   one->rest();
   EXPECT_TRUE(one->is_right());
 }
