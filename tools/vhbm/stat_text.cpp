@@ -49,6 +49,17 @@ std::string sleeping(const StatsSnapshot& snapshot, std::FILE* stream) {
          duration_text(snapshot[Stat::return_ns]) + "\n";
 }
 
+std::string sharing(const StatsSnapshot& snapshot, std::FILE* stream) {
+  if (snapshot[Stat::granted_bytes] == 0) return {};
+  const std::uint64_t turns = snapshot[Stat::turns];
+  return "  shares    its GPU: " + bytes_text(snapshot[Stat::granted_bytes]) + " of HBM granted" +
+         (turns == 0 ? "" : ", had its turn " + std::to_string(turns) + " times") +
+         (snapshot[Stat::waits_for_turn] == 0
+              ? ""
+              : ", " + painted("waits for its turn", Colour::red, stream)) +
+         "\n";
+}
+
 std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
   switch (snapshot.frozen) {
     case FreezeCause::none:
@@ -70,8 +81,8 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
 
 std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
                       std::FILE* stream) {
-  std::string text =
-      headline(snapshot, stream) + paging(snapshot, stream) + sleeping(snapshot, stream);
+  std::string text = headline(snapshot, stream) + paging(snapshot, stream) +
+                     sleeping(snapshot, stream) + sharing(snapshot, stream);
   text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
           bytes_text(snapshot[Stat::peak_hbm_bytes]) + "\n";
   text += used_of("host", snapshot[Stat::host_bytes], snapshot[Stat::host_limit]) + ", " +

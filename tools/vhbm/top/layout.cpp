@@ -69,6 +69,8 @@ constexpr Column columns[] = {
      [](Grid& grid, int row, int column, int, const ProcessLine& line) {
        if (line.stats.frozen != FreezeCause::none) {
          grid.put(row, column, "frozen", Ink::bad);
+       } else if (line.stats[Stat::waits_for_turn] != 0) {
+         grid.put(row, column, "waits", Ink::warning);
        } else if (line.stats[Stat::asleep] != 0) {
          grid.put(row, column, "asleep", Ink::warning);
        } else {
