@@ -230,11 +230,15 @@ void GpuShare::apply(Member& member, std::chrono::nanoseconds now) {
     member.leaving.reset();
   }
   if (now - member.stuck_at >= until_unstuck) member.stuck = {};
-  if (held <= member.share.grant) {
+  const Bytes surplus = saturating_minus(held, member.share.grant);
+  if (surplus.value == 0) {
     member.stuck = {};
     failed_tries_ = 0;
-  } else if (member.share.grant < member.claim.wants) {
-    give(member, held - member.share.grant, now);
+  }
+  // Also where there is nothing to give: its work has to wait.
+  const bool has_to_wait = active_ && !runs_.load() && !is_asleep();
+  if (has_to_wait || (surplus.value != 0 && member.share.grant < member.claim.wants)) {
+    give(member, surplus, now);
   }
   // The pager waits for what leaves faster without it.
   if (member.leaving != nullptr && !is_asleep()) most = std::max(most, held);
@@ -244,7 +248,8 @@ void GpuShare::apply(Member& member, std::chrono::nanoseconds now) {
 void GpuShare::give(Member& member, Bytes surplus, std::chrono::nanoseconds now) {
   const bool works = active_ && runs_.load();
   if (member.leaving != nullptr || works || failed_tries_ >= most_tries || now < next_try_) return;
-  if (member.stuck.value != 0 && member.claim.holds <= member.stuck) return;
+  const bool nothing_leaves = member.stuck.value != 0 && member.claim.holds <= member.stuck;
+  if (nothing_leaves && (!active_ || is_asleep())) return;
   const CUdevice which = member.device.device->ordinal;
   member.asked_for = member.share.grant;
   member.leaving = is_asleep() ? sleep_.leave(which, surplus)

@@ -197,6 +197,25 @@ TEST_F(SharedGpu, TwoThatDoNotFitTakeTurns) {
   EXPECT_TRUE(other->is_right());
 }
 
+TEST_F(SharedGpu, WorkWaitsForItsTurnAlsoWhereNothingOfItIsInHbm) {
+  const auto one = server(GpuClass::latency, 1h), other = server(GpuClass::batch, 1h);
+  one->have(much);
+  one->work();
+  EXPECT_TRUE(eventually([&] { return one->worked() > 5; }));
+  other->have(much);
+  other->work();
+  EXPECT_TRUE(eventually([&] { return other->stat(Stat::asleep) == 1; }));
+  const unsigned before = one->worked(), waiting = other->worked();
+  EXPECT_TRUE(eventually([&] { return one->worked() > before + 5; }));
+  EXPECT_EQ(other->worked(), waiting);
+  one->rest();
+  EXPECT_TRUE(eventually([&] { return other->worked() > waiting + 5; }));
+  EXPECT_EQ(other->resident(), much);
+  other->rest();
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(other->is_right());
+}
+
 TEST_F(SharedGpu, LatencyDoesNotWaitForTheEndOfABatchOnesTurn) {
   const auto batch = server(GpuClass::batch, 1h), latency = server(GpuClass::latency, 1h);
   latency->have(much);
