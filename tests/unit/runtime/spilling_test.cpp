@@ -93,7 +93,7 @@ class SpillingBelow : public PagerTest {
   }
   void sleep_until_below(Bytes size) {
     sleep();
-    ASSERT_TRUE(eventually([&] { return stat_bytes(Stat::spilled_bytes) == size; }, 60s))
+    ASSERT_TRUE(eventually([&] { return stat_bytes(Stat::spilled_bytes) == size; }))
         << stat(Stat::spilled_bytes);
   }
 
