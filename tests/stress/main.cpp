@@ -44,6 +44,17 @@ struct Run {
   }
 };
 
+constexpr std::chrono::milliseconds between_looks{100};
+
+std::optional<vhbm::StatsSnapshot> statistics() {
+  const char* directory = std::getenv("VHBM_STATE_DIR");
+  for (const auto& one :
+       vhbm::read_live_stats(vhbm::state_directory(directory == nullptr ? "" : directory))) {
+    if (one.pid == getpid()) return one;
+  }
+  return std::nullopt;
+}
+
 // All threads of one run. The first harm stops them all.
 class Crowd {
  public:
@@ -58,8 +69,12 @@ class Crowd {
   // What went wrong, or nothing. Ends the process where threads hang.
   std::string wait() {
     std::unique_lock lock(mutex_);
-    const auto patience = std::chrono::duration<double>(run_.seconds + run_.patience);
-    if (!ended_.wait_for(lock, patience, [&] { return running_ == 0; })) {
+    const auto end = Clock::now() + std::chrono::duration<double>(run_.seconds + run_.patience);
+    while (!ended_.wait_for(lock, between_looks, [&] { return running_ == 0; }) &&
+           Clock::now() < end) {
+      look_whether_frozen();
+    }
+    if (running_ != 0) {
       std::string doing;
       for (const Progress& one : progress_) {
         doing += std::string(" ") + operation_rows[static_cast<std::size_t>(one.now.load())].name;
@@ -86,6 +101,15 @@ class Crowd {
   }
 
  private:
+  // Nothing can be tried any more, and what made vHBM freeze was harm enough.
+  void look_whether_frozen() {
+    const auto stats = statistics();
+    if (stop_ || !stats || (*stats)[vhbm::Stat::frozen] == 0) return;
+    stop_ = true;
+    harm_ = "vHBM froze";
+    std::printf("harm: %s\n", harm_.c_str());
+    std::fflush(stdout);
+  }
   void work(unsigned index, Clock::time_point end) {
     std::string harm;
     try {
@@ -118,15 +142,6 @@ class Crowd {
   std::string harm_;
   std::vector<std::thread> threads_;
 };
-
-std::optional<vhbm::StatsSnapshot> statistics() {
-  const char* directory = std::getenv("VHBM_STATE_DIR");
-  for (const auto& one :
-       vhbm::read_live_stats(vhbm::state_directory(directory == nullptr ? "" : directory))) {
-    if (one.pid == getpid()) return one;
-  }
-  return std::nullopt;
-}
 
 // What must hold at the end beside the bytes; empty when it does.
 std::string judge(const vhbm::StatsSnapshot& stats) {
