@@ -7,8 +7,9 @@
 #include <memory>
 
 #include "policies/policy.h"
-#include "runtime/host_memory.h"
+#include "runtime/host_promises.h"
 #include "runtime/memory_report.h"
+#include "runtime/shared_file.h"
 
 namespace vhbm::interpose {
 namespace {
@@ -23,7 +24,9 @@ constinit std::atomic<const Read*> last_read{nullptr};
 Result<Options> read_options() {
   auto options = Options::from_environment({{"policy", policy_names()}});
   if (options.ok() && !options->disable && options->report == Report::virtual_memory) {
-    options->host_limit = Size::of(capacity_of(*options, {}, {}, available_host_memory()).host);
+    const Bytes available =
+        available_host_memory(promised_to_others(state_directory(options->state_dir)));
+    options->host_limit = Size::of(capacity_of(*options, {}, {}, available).host);
   }
   return options;
 }

@@ -87,6 +87,10 @@ bool Claims::join(int device, std::string* why_not) {
   return false;
 }
 
+void Claims::withdraw() noexcept {
+  shared_.unlink_name();
+}
+
 void Claims::leave_to_parent() noexcept {
   shared_.leave_to_parent();
 }

@@ -29,6 +29,8 @@ class Claims {
 
   // False, with the reason, when there can be no file.
   [[nodiscard]] bool join(int device, std::string* why_not);
+  // The process ends: nobody finds its claim any more. What it holds is its own until it has ended.
+  void withdraw() noexcept;
   // In a forked child: the parent's claim stays the parent's.
   void leave_to_parent() noexcept;
 

@@ -1,4 +1,4 @@
-// The stream lives in one of the application's contexts: a context of our own would cost it memory.
+// The streams live in one of the application's contexts: a context of our own would cost it memory.
 #include "runtime/copier.h"
 
 #include <algorithm>
@@ -9,49 +9,63 @@
 namespace vhbm {
 
 Copier::~Copier() {
-  if (context_ == nullptr) return;
-  ContextScope scope(driver_, context_);
-  if (scope.result() == CUDA_SUCCESS) driver_.cuStreamDestroy_v2(stream_);
+  if (context_ != nullptr) destroy_streams();
 }
 
 CUresult Copier::prepare(CUcontext context) {
   if (context_ != nullptr) return CUDA_SUCCESS;
   ContextScope scope(driver_, context);
   if (scope.result() != CUDA_SUCCESS) return scope.result();
-  // Non-blocking: it must not order itself behind the application's null stream.
-  const CUresult result = driver_.cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING);
-  if (result == CUDA_SUCCESS) context_ = context;
-  return result;
+  context_ = context;
+  for (unsigned lane = 0; lane < lanes_; ++lane) {
+    // Non-blocking: it must not order itself behind the application's null stream.
+    const CUresult result = driver_.cuStreamCreate(&streams_[lane], CU_STREAM_NON_BLOCKING);
+    if (result == CUDA_SUCCESS) continue;
+    streams_[lane] = nullptr;
+    context_destroyed(context);
+    return result;
+  }
+  return CUDA_SUCCESS;
 }
 
 void Copier::context_destroyed(CUcontext context) {
   if (context_ != context) return;
-  ContextScope scope(driver_, context);
-  if (scope.result() == CUDA_SUCCESS) driver_.cuStreamDestroy_v2(stream_);
+  destroy_streams();
   context_ = nullptr;
-  stream_ = nullptr;
 }
 
-CUresult Copier::copy(DeviceAddress to, DeviceAddress from, Bytes size) {
-  return driver_.cuMemcpyAsync(to.value, from.value, size.value, stream_);
-}
-
-CUresult Copier::poll() {
+void Copier::destroy_streams() {
   ContextScope scope(driver_, context_);
-  if (scope.result() != CUDA_SUCCESS) return scope.result();
-  return driver_.cuStreamQuery(stream_);
+  for (CUstream& stream : streams_) {
+    if (stream != nullptr && scope.result() == CUDA_SUCCESS) driver_.cuStreamDestroy_v2(stream);
+    stream = nullptr;
+  }
 }
 
-CUresult Copier::wait(std::chrono::nanoseconds patience, const Meanwhile& meanwhile) {
+CUresult Copier::copy(DeviceAddress to, DeviceAddress from, Bytes size, unsigned lane) {
+  return driver_.cuMemcpyAsync(to.value, from.value, size.value, streams_[lane]);
+}
+
+CUresult Copier::poll(std::optional<unsigned> lane) {
+  ContextScope scope(driver_, context_);
+  CUresult result = scope.result();
+  for (unsigned one = 0; one < lanes_ && result == CUDA_SUCCESS; ++one) {
+    if (!lane || *lane == one) result = driver_.cuStreamQuery(streams_[one]);
+  }
+  return result;
+}
+
+CUresult Copier::wait(std::chrono::nanoseconds patience, const Meanwhile& meanwhile,
+                      std::optional<unsigned> lane) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   auto pause = std::chrono::microseconds(5);
-  CUresult landed = poll();
+  CUresult landed = poll(lane);
   while (landed == CUDA_ERROR_NOT_READY && std::chrono::steady_clock::now() < deadline) {
     if (!meanwhile || !meanwhile()) {
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::microseconds(100));
     }
-    landed = poll();
+    landed = poll(lane);
   }
   return landed;
 }

@@ -7,6 +7,7 @@
 
 #include "runtime/context_scope.h"
 #include "runtime/host_memory.h"
+#include "runtime/host_promises.h"
 #include "runtime/log.h"
 #include "runtime/memory_report.h"
 #include "runtime/share_socket.h"
@@ -288,7 +289,12 @@ Status Device::make_frames() {
     return Status::driver(result, "cuMemGetInfo");
   }
   const Bytes chunk = options.chunk_size.resolve({}, base_page);
-  told = capacity_of(options, total, {free_now}, available_host_memory());
+  // The process's first device settles a host_limit that is not given in bytes.
+  const bool settles =
+      is_first && (options.host_limit.is_automatic() || options.host_limit.is_share());
+  const HostPromises promised =
+      settles ? promised_to_others(state_directory(options.state_dir)) : HostPromises{};
+  told = capacity_of(options, total, {free_now}, available_host_memory(promised));
   told.host = process.host.limit_to(told.host);
   const Frames::Limits limits = limits_of(options, told, chunk);
   ceiling_.store(limits.hbm.value);
@@ -343,16 +349,21 @@ CUcontext Device::context_here() const {
   return nullptr;
 }
 
+std::size_t Device::most_at_once() const {
+  if (kernels.usable()) return kernels.most();
+  const std::uint64_t flip = options.flip_size.resolve(frames->limits().hbm, mib(64)).value;
+  // In both directions at once.
+  return 2 * std::max<std::size_t>(flip / frames->frame_size().value, 1);
+}
+
 bool Device::prepare_copies() {
   if (copier.context() == nullptr) {
     const CUcontext context = context_here();
     if (context == nullptr || copier.prepare(context) != CUDA_SUCCESS) return false;
   }
   if (kernels.usable() || kernels.given_up()) return true;
-  const std::uint64_t flip = options.flip_size.resolve(frames->limits().hbm, mib(64)).value;
-  // In both directions at once.
-  const std::size_t most = 2 * std::max<std::size_t>(flip / frames->frame_size().value, 1);
-  if (Status status = kernels.prepare(copier.context(), copier.stream(), most); !status.ok()) {
+  if (Status status = kernels.prepare(copier.context(), copier.stream(), most_at_once());
+      !status.ok()) {
     log_info("evictions are copied behind the gate: {}", status.message());
   }
   return true;

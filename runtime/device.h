@@ -82,7 +82,9 @@ struct Device {
   }
   // All pages of a chunk. Freezes on a move that the protocol does not know.
   [[nodiscard]] bool move(DeviceAddress chunk, PageState from, PageState to) noexcept;
-  // Makes the copier's stream and loads the pager's kernels, in a context that is known. Harmless
+  // Chunks that the kernels hash at once: of a flip in both directions.
+  [[nodiscard]] std::size_t most_at_once() const;
+  // Makes the copier's streams and loads the pager's kernels, in a context that is known. Harmless
   // when they are there. False when nothing can be copied.
   [[nodiscard]] bool prepare_copies();
   // A chunk's copy in the other tier: kept while there is room, dropped with its region or when its
@@ -153,7 +155,7 @@ struct Device {
         process(process),
         is_first(!process.has_devices.exchange(true)),
         drain(process.drain),
-        copier(driver),
+        copier(driver, Copier::most_lanes),
         kernels(driver),
         precopy(driver, stats),
         pool_watch(driver),

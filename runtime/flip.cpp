@@ -6,22 +6,9 @@
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/protection.h"
+#include "runtime/transfer.h"
 
 namespace vhbm {
-namespace {
-
-// A copy that takes this long is not slow but stuck.
-constexpr std::chrono::seconds copy_patience{2};
-
-std::uint64_t rate_of(Bytes copied, std::chrono::steady_clock::time_point begin) {
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  return took.count() <= 0
-             ? 0
-             : static_cast<std::uint64_t>(static_cast<double>(copied.value) / took.count());
-}
-
-}  // namespace
-
 Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   if (!device_.prepare_copies()) return Outcome::failed;
   const ContextScope scope(device_.driver, device_.copier.context());
@@ -199,10 +186,11 @@ bool Flip::validate() {
     chunks.push_back(move.from->alias);
   }
   const bool can_tell = kernels.usable() && claims.size() <= kernels.most();
-  if (!claims.empty() && can_tell &&
-      !land(kernels.hash(PageKernels::Lane::gate, 0, chunks, device_.frames->frame_size(),
-                         device_.copier.stream()))) {
-    return false;
+  if (!claims.empty() && can_tell) {
+    Transfer transfer(device_, meanwhile_);
+    const bool hashed = transfer.hash(chunks);
+    copies_in_flight_ = transfer.unknown();
+    if (!hashed) return false;
   }
   for (std::size_t i = 0; i < claims.size(); ++i) {
     if (can_tell && kernels.result(PageKernels::Lane::gate, i) == claims[i]->hash) {
@@ -223,109 +211,62 @@ bool Flip::move_all(Moves& moves, PageState during, PageState after) {
     return move.vacates == nullptr || move.vacates->switched;
   };
   const auto end = std::stable_partition(moves.begin(), moves.end(), possible);
-  Moves going(moves.begin(), end);
-  if (going.empty()) return true;
-  if (!copy(going)) return false;
+  const std::span<Move> going(moves.begin(), end);
+  Transfer transfer(device_, meanwhile_);
   bool all = true;
-  for (std::size_t first = 0; first < going.size() && !device_.frozen();) {
-    std::size_t count = 1;
-    while (first + count < going.size() && going[first + count].region == going[first].region &&
-           going[first + count].chunk == going[first].chunk + count) {
-      ++count;
+  for (std::size_t queued = 0; (all && queued < going.size()) || transfer.pending();) {
+    if (all && queued < going.size() && !transfer.full()) {
+      const auto piece = going.subspan(queued, std::min(transfer.piece(), going.size() - queued));
+      all = transfer.queue(piece);
+      queued += piece.size();
+    } else {
+      const std::span<Move> landed = transfer.land();
+      all = !landed.empty() && !device_.frozen() && switch_all(landed, during, after) && all;
     }
-    all = switch_run(going, first, count, during, after) && all;
-    first += count;
   }
-  std::copy(going.begin(), going.end(), moves.begin());
+  copies_in_flight_ = transfer.unknown();
   return all;
 }
 
-bool Flip::copy(Moves& moves) {
-  Bytes copied;
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::size_t i = 0, count = 0; i < moves.size(); i += count) {
+bool Flip::switch_all(std::span<Move> moves, PageState during, PageState after) {
+  bool all = true;
+  for (std::size_t first = 0, count = 0; first < moves.size() && !device_.frozen();
+       first += count) {
     count = 1;
-    if (moves[i].has_copy) continue;
-    // Neighbours on both sides are one copy.
-    const Bytes each = moves[i].region->chunk_size;
-    while (i + count < moves.size() && !moves[i + count].has_copy &&
-           moves[i + count].from->alias == moves[i].from->alias + each * count &&
-           moves[i + count].to->alias == moves[i].to->alias + each * count) {
+    while (first + count < moves.size() && moves[first + count].region == moves[first].region &&
+           moves[first + count].chunk == moves[first].chunk + count) {
       ++count;
     }
-    copies_in_flight_ = true;
-    copied += each * count;
-    const CUresult result =
-        device_.copier.copy(moves[i].to->alias, moves[i].from->alias, each * count);
-    if (result != CUDA_SUCCESS) return land(result);
+    all = switch_run(moves.subspan(first, count), during, after) && all;
   }
-  if (!copies_in_flight_) return true;
-  if (moves.front().to->tier == Tier::host) {
-    if (!land(CUDA_SUCCESS)) return false;
-    device_.stats.raise(Stat::link_to_host, rate_of(copied, begin));
-    return true;
-  }
-  std::vector<Move*> hashed;
-  std::vector<DeviceAddress> arrivals;
-  PageKernels& kernels = device_.kernels;
-  for (Move& move : moves) {
-    if (move.vacated || move.ahead || !kernels.usable() || arrivals.size() == kernels.most()) {
-      continue;
-    }
-    hashed.push_back(&move);
-    arrivals.push_back(move.to->alias);
-  }
-  if (!land(kernels.hash(PageKernels::Lane::gate, 0, arrivals, device_.frames->frame_size(),
-                         device_.copier.stream()))) {
-    return false;
-  }
-  device_.stats.raise(Stat::link_to_hbm, rate_of(copied, begin));
-  for (std::size_t i = 0; i < hashed.size(); ++i) {
-    hashed[i]->has_copy = true;
-    hashed[i]->hash = kernels.result(PageKernels::Lane::gate, i);
-  }
-  return true;
+  return all;
 }
 
-bool Flip::land(CUresult queued) {
-  copies_in_flight_ = true;
-  const CUresult landed = device_.copier.wait(copy_patience, meanwhile_);
-  // An error tells nothing of the copies.
-  copies_in_flight_ = landed != CUDA_SUCCESS;
-  if (queued == CUDA_SUCCESS && landed == CUDA_SUCCESS) return true;
-  device_.gpu_failed("copies between HBM and host fail");
-  static constinit Seldom seldom;
-  seldom.warn("a copy between HBM and host failed or hung (CUDA error {}): nothing was moved",
-              static_cast<int>(queued == CUDA_SUCCESS ? landed : queued));
-  return false;
-}
-
-bool Flip::switch_run(Moves& moves, std::size_t first, std::size_t count, PageState during,
-                      PageState after) {
+bool Flip::switch_run(std::span<Move> moves, PageState during, PageState after) {
   std::vector<CUmemGenericAllocationHandle> from, to;
-  for (std::size_t i = first; i < first + count; ++i) {
-    from.push_back(moves[i].from->handle);
-    to.push_back(moves[i].to->handle);
+  for (const Move& move : moves) {
+    from.push_back(move.from->handle);
+    to.push_back(move.to->handle);
   }
-  Region& region = *moves[first].region;
-  switch (device_.mapper->replace(moves[first].address(), {from, region.chunk_size},
+  Region& region = *moves.front().region;
+  switch (device_.mapper->replace(moves.front().address(), {from, region.chunk_size},
                                   {to, region.chunk_size}, region.access)) {
     case Mapper::Switched::yes:
       break;
     case Mapper::Switched::restored: {
       static constinit Seldom seldom;
-      seldom.warn("{} chunks could not be switched and stay where they were", count);
+      seldom.warn("{} chunks could not be switched and stay where they were", moves.size());
       return false;
     }
     case Mapper::Switched::broken:
       device_.freeze("a range could be mapped neither to its new nor to its old frames");
-      for (std::size_t i = first; i < first + count; ++i) moves[i].lost = true;
+      for (Move& move : moves) move.lost = true;
       return false;
   }
-  for (std::size_t i = first; i < first + count; ++i) {
-    moves[i].lost = !device_.move(moves[i].address(), during, after);
-    region.frames[moves[i].chunk] = moves[i].to;
-    moves[i].switched = true;
+  for (Move& move : moves) {
+    move.lost = !device_.move(move.address(), during, after);
+    region.frames[move.chunk] = move.to;
+    move.switched = true;
   }
   return true;
 }

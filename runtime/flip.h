@@ -5,6 +5,7 @@
 //   copy        promotions, then evictions that have no copy             old frames stay mapped
 //   switch      unmap, map, set access, run by run                       restored on an error
 //   reopen, and give back what is not mapped any more
+// Copying and switching go by pieces: while one is copied, the one before it is switched.
 // Promotions come first: they need only the spare HBM frames, and free the host frames that
 // evictions go to. Invariant: at every moment each chunk is mapped to a frame that holds the
 // application's bytes, or the gate is closed. Locking: the caller holds the device's lock
@@ -12,10 +13,12 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <vector>
 
 #include "runtime/device.h"
 #include "runtime/gate.h"
+#include "runtime/move.h"
 #include "runtime/quiesce.h"
 #include "runtime/residency.h"
 
@@ -38,24 +41,6 @@ class Flip {
   [[nodiscard]] std::chrono::nanoseconds drained_in() const { return drained_in_; }
 
  private:
-  struct Move {
-    Region* region;
-    std::size_t chunk;  // of the region
-    Frame* from;
-    Frame* to;
-    // Of an eviction: the promotion whose host frame it goes into, once that has been vacated.
-    Move* vacates = nullptr;
-    // Of an eviction: `to` holds a clean copy, with this hash. Of a promotion: what arrived.
-    bool has_copy = false;
-    Hash hash;
-    bool ahead = false;  // of a promotion: `to` holds it on a promise, which is checked afterwards
-    bool switched = false;
-    bool vacated = false;  // of a promotion: an eviction wants its host frame
-    bool reused = false;   // of a promotion: an eviction went into its host frame
-    bool lost = false;     // what is mapped there is unknown
-
-    [[nodiscard]] DeviceAddress address() const { return region->address_of(chunk); }
-  };
   using Moves = std::vector<Move>;
 
   // The phases before the gate: `done` when there is something to move.
@@ -75,14 +60,12 @@ class Flip {
   // Drops the copies that are not what the chunks hold any more.
   [[nodiscard]] bool validate();
   [[nodiscard]] bool find_chunk(ChunkId id, PageState expected, Move& move) const;
-  // Copies and switches one direction. False after a failure that forbids to go on.
+  // Copies and switches one direction. False when something went wrong; what has landed is switched
+  // all the same.
   [[nodiscard]] bool move_all(Moves& moves, PageState during, PageState after);
-  [[nodiscard]] bool copy(Moves& moves);
-  // Waits until all that was queued has landed. False, with the reason counted and told, when
-  // queueing or landing failed.
-  [[nodiscard]] bool land(CUresult queued);
-  [[nodiscard]] bool switch_run(Moves& moves, std::size_t first, std::size_t count,
-                                PageState during, PageState after);
+  [[nodiscard]] bool switch_all(std::span<Move> moves, PageState during, PageState after);
+  // Neighbours of one region.
+  [[nodiscard]] bool switch_run(std::span<Move> moves, PageState during, PageState after);
   // Chunks that did not move go back to the state they came from; frames to their pools.
   void settle(Moves& moves, PageState during, PageState before);
   void account(const Moves& moves);

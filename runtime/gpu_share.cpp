@@ -52,6 +52,13 @@ void GpuShare::stop() noexcept {
   runs_.store(true);
 }
 
+void GpuShare::withdraw() noexcept {
+  // A device may be joining, or the worker be stuck: then the next process that starts tidies up.
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  for (Member& member : members_) member.claims.withdraw();
+}
+
 void GpuShare::leave_to_parent() noexcept {
   for (Member& member : members_) member.claims.leave_to_parent();
 }

@@ -30,6 +30,8 @@ class GpuShare {
   // From here on. Where no claim can be published, says so and shares nothing.
   [[nodiscard]] Status start();
   void stop() noexcept;
+  // After stop(), at the process's end.
+  void withdraw() noexcept;
   // In a forked child.
   void leave_to_parent() noexcept;
   [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }

@@ -12,6 +12,8 @@
 namespace vhbm {
 namespace {
 
+// A limit that was set far too high leaves others so much: one part of so many.
+constexpr std::uint64_t least_left = 8;
 constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t available_by_kernel(const std::string& root) {
@@ -74,8 +76,12 @@ std::uint64_t left_in_cgroups(const std::string& root) {
 
 }  // namespace
 
-Bytes available_host_memory(const std::string& root) {
-  return {std::min(available_by_kernel(root), left_in_cgroups(root))};
+Bytes available_host_memory(const HostPromises& promised, const std::string& root) {
+  const auto less = [](std::uint64_t available, Bytes taken) {
+    return available - std::min(taken.value, available - available / least_left);
+  };
+  return {std::min(less(available_by_kernel(root), promised.node),
+                   less(left_in_cgroups(root), promised.cgroup))};
 }
 
 }  // namespace vhbm

@@ -7,8 +7,15 @@
 
 namespace vhbm {
 
+// Memory that others will take: of the whole node, and of this process's cgroup.
+struct HostPromises {
+  Bytes node, cgroup;
+};
+
 // The smaller of what the kernel calls available and what is left of the process's memory cgroup
-// and its parents. `root` replaces "/" in tests. 0 when the kernel does not say.
-[[nodiscard]] Bytes available_host_memory(const std::string& root = "");
+// and its parents, less what is promised of each, or an eighth of it. `root` replaces "/" in tests.
+// 0 when the kernel does not say.
+[[nodiscard]] Bytes available_host_memory(const HostPromises& promised = {},
+                                          const std::string& root = "");
 
 }  // namespace vhbm

@@ -12,6 +12,10 @@ namespace {
 // How long what comes back waits for room that others are to make, without getting any.
 constexpr std::chrono::seconds room_patience{1};
 
+// What comes back is hashed piece by piece, so that a batch may be larger than what is hashed at
+// once: between two of them nothing is copied.
+constexpr std::size_t flips_in_a_batch = 4;
+
 }  // namespace
 
 std::vector<Candidate> candidates_of(Device& device) {
@@ -28,13 +32,6 @@ std::vector<Candidate> candidates_of(Device& device) {
     }
   }
   return candidates;
-}
-
-std::size_t Migration::batch() const {
-  const Bytes flip = device_.options.flip_size.resolve(device_.frames->limits().hbm, mib(64));
-  const std::size_t chunks = flip.value / device_.frames->frame_size().value;
-  // As many as the kernels hash at once.
-  return std::max<std::size_t>(device_.kernels.usable() ? device_.kernels.most() : chunks, 1);
 }
 
 Flip::Outcome Migration::move(const Plan& plan, const Copier::Meanwhile& meanwhile) {
@@ -69,14 +66,14 @@ Bytes Migration::leave(Bytes most) {
     }
     const Bytes missing = saturating_minus(most, given_back());
     const std::size_t wanted =
-        std::min<std::size_t>({batch(), leaving.size() - first,
+        std::min<std::size_t>({device_.most_at_once(), leaving.size() - first,
                                missing.value / frames.frame_size().value +
                                    (missing.value % frames.frame_size().value == 0 ? 0u : 1u)});
     if (wanted == 0 || device_.frozen()) break;
     Plan plan;
     for (std::size_t i = 0; i < wanted; ++i) plan.evict.push_back(leaving[first + i].chunk);
     first += wanted;
-    const std::size_t next = std::min(batch(), leaving.size() - first);
+    const std::size_t next = std::min(device_.most_at_once(), leaving.size() - first);
     const std::size_t uncopied = all && next != 0 && leaving[first + next - 1].has_copy ? 0 : next;
     const Flip::Outcome outcome =
         move(plan, [&] { return shrink() || frames.grow(Tier::host, uncopied); });
@@ -98,8 +95,8 @@ Bytes Migration::come_back(std::span<const ChunkId> order,
   for (std::size_t first = 0; first < order.size() && !interrupted_();) {
     std::unique_lock lock(device_.lock);
     Frames& frames = *device_.frames;
-    const std::size_t wanted =
-        std::min({batch(), order.size() - first, frames.available(Tier::hbm)});
+    const std::size_t batch = flips_in_a_batch * device_.most_at_once();
+    const std::size_t wanted = std::min({batch, order.size() - first, frames.available(Tier::hbm)});
     if (device_.frozen()) break;
     if (wanted == 0) {
       lock.unlock();
@@ -111,7 +108,7 @@ Bytes Migration::come_back(std::span<const ChunkId> order,
     plan.promote.assign(order.begin() + static_cast<std::ptrdiff_t>(first),
                         order.begin() + static_cast<std::ptrdiff_t>(first + wanted));
     first += wanted;
-    const std::size_t next = std::min(batch(), order.size() - first);
+    const std::size_t next = std::min(batch, order.size() - first);
     if (move(plan, [&] { return frames.grow(Tier::hbm, next); }) != Flip::Outcome::done) break;
   }
   return saturating_minus(resident(), before);

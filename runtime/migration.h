@@ -38,7 +38,6 @@ class Migration {
  private:
   // One batch, of which what could be moved has.
   [[nodiscard]] Flip::Outcome move(const Plan& plan, const Copier::Meanwhile& meanwhile);
-  [[nodiscard]] std::size_t batch() const;
   [[nodiscard]] Bytes resident() const { return {device_.stats.get(Stat::resident_bytes)}; }
 
   Device& device_;

@@ -145,6 +145,17 @@ std::string Form<Percent>::write(const Percent& value) {
   return std::to_string(value.value) + "%";
 }
 
+bool Form<Rate>::read(std::string_view text, Rate& value) {
+  if (text.ends_with("/s")) text.remove_suffix(2);
+  const auto size = parse_size(text);
+  if (!size || size->is_share()) return false;
+  value = {size->resolve({}, {}).value};
+  return size->is_automatic() || value.value != 0;
+}
+std::string Form<Rate>::write(const Rate& value) {
+  return value.value == 0 ? "auto" : write_bytes({value.value}) + "/s";
+}
+
 bool Form<Priority>::read(std::string_view text, Priority& value) {
   const double number = take_number(text);
   value = {static_cast<std::uint32_t>(number)};

@@ -36,6 +36,7 @@ FORM(Milliseconds, "time", true,
 FORM(Pause, "time", true,
      "0 for never, or a time of 10ms to 24h, such as 30s or 5m (a plain number is seconds)")
 FORM(Percent, "share", true, "1% to 100%")
+FORM(Rate, "rate", true, "bytes a second such as 8GiB/s or 500MiB/s, or auto")
 FORM(Priority, "number", false, "1 to 100")
 FORM(GpuClass, "word", true, "latency or batch")
 FORM(Text, "text", true, "any text")

@@ -60,6 +60,12 @@ struct Percent {
   constexpr bool operator==(const Percent&) const = default;
 };
 
+// Bytes a second; 0 is no bound.
+struct Rate {
+  std::uint64_t value = 0;
+  constexpr bool operator==(const Rate&) const = default;
+};
+
 struct Priority {
   std::uint32_t value = 50;  // 1 to 100
   constexpr bool operator==(const Priority&) const = default;

@@ -61,6 +61,22 @@ bool Pager::resting() const {
   return Clock::now() < next_flip_ && !device_.frames->over_limit();
 }
 
+bool Pager::ahead_of_copy_rate() const {
+  const std::uint64_t rate = device_.options.copy_rate.value;
+  // What was copied ahead for the next flip is worth less the longer it waits.
+  if (rate == 0 || copied_ahead_ || device_.frames->over_limit()) return false;
+  const std::chrono::duration<double> least(static_cast<double>(copied_for_flip_.value) /
+                                            static_cast<double>(rate));
+  return device_.repairs.empty() && Clock::now() - copying_since_ < least;
+}
+
+Bytes Pager::copied() const {
+  const Stats& stats = device_.stats;
+  const Bytes out{stats.get(Stat::evicted_bytes)}, clean{stats.get(Stat::clean_evicted_bytes)};
+  return Bytes{stats.get(Stat::promoted_bytes)} + saturating_minus(out, clean) +
+         Bytes{stats.get(Stat::precopied_bytes)};
+}
+
 void Pager::publish() noexcept {
   if (!device_.is_first) return;
   device_.stats.set(Stat::launches, device_.process.launches.sum());
@@ -87,8 +103,11 @@ void Pager::round() {
   if (!clean_up() || !collect_copies()) return;
   observe_regions();
   // Whoever puts the process to sleep waits for the chunks that are to be put right.
-  if (device_.process.sleep.load() != SleepState::awake && device_.repairs.empty()) return;
-  if (device_.frozen() || resting() || decisions_.plan == nullptr) return;
+  if (device_.process.sleep.load() != SleepState::awake && device_.repairs.empty()) {
+    copied_ahead_ = false;  // what leaves HBM now drops it
+    return;
+  }
+  if (device_.frozen() || resting() || ahead_of_copy_rate() || decisions_.plan == nullptr) return;
   const Plan plan = make_plan();
   if (plan.empty()) {
     if (device_.returning.exchange(false)) {
@@ -99,6 +118,11 @@ void Pager::round() {
     wants_quiet_point_.store(false, std::memory_order_relaxed);
     return;
   }
+  if (!copied_ahead_) {
+    copying_since_ = Clock::now();
+    copied_before_ = copied();
+    copied_for_flip_ = {};
+  }
   if (copy_ahead(plan) || awaits_quiet_point()) return;
   copied_ahead_ = false;
   memory_ = plan.memory;
@@ -107,6 +131,7 @@ void Pager::round() {
   if (outcome == Flip::Outcome::done && at_quiet_point_) {
     device_.stats.add(Stat::flips_at_quiet_points, 1);
   }
+  copied_for_flip_ = saturating_minus(copied(), copied_before_);
   // Nothing to be moved: the regions are gone.
   if (outcome == Flip::Outcome::done || outcome == Flip::Outcome::no_memory)
     device_.repairs.clear();
@@ -313,7 +338,7 @@ void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds 
   // What comes back after a sleep is needed now, and while nobody waits it costs nothing.
   const bool returning = device_.returning.load(std::memory_order_relaxed);
   const auto share = std::max<std::int64_t>(
-      static_cast<std::int64_t>(device_.options.stall_share.value), returning ? return_share : 1);
+      static_cast<std::int64_t>(device_.options.stall_limit.value), returning ? return_share : 1);
   const std::chrono::nanoseconds rest = stall * (100 - share) / share;
   next_flip_ = std::max(next_flip_, Clock::now() + std::max(rest, at_least));
 }

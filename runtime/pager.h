@@ -1,6 +1,7 @@
 // The thread that decides when to move: every few milliseconds it lets the policy rank the chunks,
 // and flips what is worth it. Invariant: over time the launch gate is closed for at most
-// `stall_share`. Locking: the device's lock for each round.
+// `stall_limit`, and no more is copied than `copy_rate` says. Locking: the device's lock for each
+// round.
 #pragma once
 
 #include <atomic>
@@ -42,6 +43,10 @@ class Pager {
   void round_safely() noexcept;
   void round();
   [[nodiscard]] bool resting() const;
+  // Whether the last flip, and what was copied for it, has yet to make way by copy_rate.
+  [[nodiscard]] bool ahead_of_copy_rate() const;
+  // All that the pager and sleeps have copied between HBM and host.
+  [[nodiscard]] Bytes copied() const;
   void publish() noexcept;
   // Frames and regions that could not be taken back earlier. False while copies are still in
   // flight.
@@ -61,7 +66,7 @@ class Pager {
   // Counts which regions are in use, and now and then guesses anew what they hold.
   void observe_regions();
   void count(Flip::Outcome outcome);
-  // Keeps the gate open long enough after it was closed that stall_share holds.
+  // Keeps the gate open long enough after it was closed that stall_limit holds.
   void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least);
   void learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in);
 
@@ -74,6 +79,10 @@ class Pager {
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{}, next_pool_look_{};
   bool copied_ahead_ = false;  // since the last flip
+  // Of the last flip: when what was copied for it began to be, copied() before, and how much it
+  // was.
+  Clock::time_point copying_since_{};
+  Bytes copied_before_, copied_for_flip_;
   bool promise_holds_ = true;  // weights_are_readonly, as far as it was checked
   std::atomic<std::uint64_t> quiet_points_{0};
   std::atomic<bool> wants_quiet_point_{false};

@@ -293,7 +293,9 @@ void Runtime::stop() noexcept {
   const bool child = getpid() != devices_->owner;
   // The parent's flip may have been under way: nobody here would open the gate again.
   if (child) gate_->open();
-  if (child && devices_->share != nullptr) devices_->share->leave_to_parent();
+  if (devices_->share != nullptr) {
+    child ? devices_->share->leave_to_parent() : devices_->share->withdraw();
+  }
   devices_->each([&](PagedDevice& one) {
     if (!child) return one.device->region_table.withdraw();
     one.device->stats.unshare_in_child();

@@ -1,5 +1,6 @@
-// A socket gets its name only once it listens, so that one that nobody listens at is dead. The dead
-// are removed under the directory's lock, which nobody waits for: who holds it may be stopped.
+// A socket that nobody listens at is dead: it gets its name and listens under the directory's lock,
+// under which the dead are removed. Nobody waits for that lock, since who holds it may be stopped:
+// without it, a socket gets its name once it listens.
 // Names go through the directory's descriptor, since a socket's path has room for a hundred
 // characters only.
 #include "runtime/share_socket.h"
@@ -54,8 +55,8 @@ class Folder {
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     return address;
   }
-  // Unless another process is at it, which holds the directory's lock as this does from now on.
-  void remove_dead() const;
+  // False when another process is at it, which holds the directory's lock as this does from now on.
+  bool remove_dead() const;
 
  private:
   [[nodiscard]] bool is_old(const char* name) const;
@@ -71,10 +72,10 @@ int connect_to(int socket, const sockaddr_un& address) {
   return ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-void Folder::remove_dead() const {
-  if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) return;
+bool Folder::remove_dead() const {
+  if (flock(descriptor_, LOCK_EX | LOCK_NB) != 0) return false;
   DIR* entries = fdopendir(openat(descriptor_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (entries == nullptr) return;
+  if (entries == nullptr) return true;
   while (const dirent* entry = readdir(entries)) {
     const std::string_view name = entry->d_name;
     const bool is_new = name.ends_with(new_suffix);
@@ -86,6 +87,7 @@ void Folder::remove_dead() const {
     }
   }
   closedir(entries);
+  return true;
 }
 
 bool Folder::is_old(const char* name) const {
@@ -106,18 +108,19 @@ Result<ShareSocket> ShareSocket::listen(const std::string& directory, const std:
   if (!prepare_state_directory(directory, &why_not)) return Status(Errc::system_error, why_not);
   const Folder folder(directory);
   if (!folder.is_open()) return failed("cannot look into " + directory);
-  folder.remove_dead();
+  const bool alone = folder.remove_dead();
   ShareSocket made(new_socket());
   // Of nobody else: other process namespaces have the same process ids.
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();
   const std::string temporary = std::to_string(now) + "." + name + std::string(new_suffix);
-  const sockaddr_un address = folder.address_of(temporary);
+  const sockaddr_un address = folder.address_of(alone ? name : temporary);
   // The name's mode is the socket's, whatever the process's mask leaves of it.
   if (!made.is_open() || fchmod(made.descriptor_, 0600) != 0 ||
       bind(made.descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(made.descriptor_, most_waiting) != 0) {
     return failed("cannot listen in " + directory);
   }
+  if (alone) return made;
   const int at = folder.descriptor();
   const bool named = linkat(at, temporary.c_str(), at, name.c_str(), 0) == 0;
   const Status why = named ? Status() : failed("cannot name a socket in " + directory);

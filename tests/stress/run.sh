@@ -62,14 +62,14 @@ trap 'rm -rf "$state"' EXIT
 failed=0
 for seed in "${seeds[@]}"; do
   if [ "$what" = chaos ]; then
-    # Its own folder keeps the processes' logs where harm was done.
-    LD_LIBRARY_PATH=$build/lib "$build/bin/chaos" --seed "$seed" --seconds "$seconds" \
-      --patience "$patience" --worker "$build/bin/chaos_worker" --library "$preload" ||
+    # Its own folder, in the build's, keeps the processes' logs where harm was done.
+    (cd "$build" && LD_LIBRARY_PATH=$build/lib exec "$build/bin/chaos" --seed "$seed" --seconds "$seconds" \
+      --patience "$patience" --worker "$build/bin/chaos_worker" --library "$preload") ||
       failed=$((failed + 1))
     continue
   fi
   LD_PRELOAD=$preload LD_LIBRARY_PATH=$build/lib VHBM_STATE_DIR=$state \
-    VHBM_HBM_LIMIT=16MiB VHBM_HOST_LIMIT=256MiB VHBM_PAGER_INTERVAL=1ms VHBM_STALL_SHARE=60% \
+    VHBM_HBM_LIMIT=16MiB VHBM_HOST_LIMIT=256MiB VHBM_PAGER_INTERVAL=1ms VHBM_STALL_LIMIT=60% \
     VHBM_QUIESCE_DEADLINE=20ms SIMGPU_HBM=256MiB \
     "$build/bin/stress" --seed "$seed" --seconds "$seconds" || failed=$((failed + 1))
 done

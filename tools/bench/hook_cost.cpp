@@ -1,5 +1,5 @@
 // What vHBM adds to calls of the driver API: starts the benchmark program in turn without and with
-// the library preloaded, on each driver, and compares medians.
+// the library preloaded, on each driver, and compares their least disturbed rounds.
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
         const auto equals = text.find('=');
         return equals == std::string::npos || equals == 0 ? "expected NAME=FOLDER" : "";
       });
-  app.add_option("--rounds", choices.rounds, "runs of each; the median counts")
+  app.add_option("--rounds", choices.rounds, "runs of each; the least disturbed is shown, the median judged")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--min-time", choices.min_time, "seconds each call is timed in a run")

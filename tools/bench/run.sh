@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Measures what vHBM's hooks add to calls of the driver API: the same program, timed in turn without
 # and with the library preloaded, on a driver that does nothing (where the hook's own cost shows) and
-# on the simulated GPU. Prints medians in nanoseconds.
+# on the simulated GPU. Prints nanoseconds: of the least disturbed round, and what the medians
+# add, which is what the limit is held against.
 #
 #   bash tools/bench/run.sh                    the table
 #   bash tools/bench/run.sh --json FILE        and the figures as JSON
 #   bash tools/bench/run.sh --rounds N --min-time SECONDS --most-added NANOSECONDS
 #   bash tools/bench/run.sh --driver gpu=DIR   also on the driver whose libcuda.so.1 is in DIR
 set -u
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; }
 fail() { echo "bench: $*" >&2; exit 1; }
 
 options=()

@@ -6,7 +6,7 @@ in turn, and how long each waits for its first token; two servers with work at o
 the other, and with half of the HBM each; a latency server beside a batch one. Every digest is compared
 with that of a run alone. Exit code 1 when one differs, or when a promise of docs/turns.md does not hold.
 
-    python3 tools/bench/turns.py build/release [--json FILE]
+    python3 tools/bench/turns.py build/release [--table in-turn|at-once|beside] [--json FILE]
 """
 import argparse
 import json
@@ -14,27 +14,31 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
-LINK_GBPS = 0.5
 MIB = 1 << 20
 SHARED = 512 * MIB  # of 1 GiB: the rest is for what is native
 # Moves are as small against it as 64 MiB are against the HBM of a real GPU.
 NEED = SHARED * 8 // 10
 WEIGHTS = 69 * MIB
-PROFILE = f"""clock = "real"
+BUSY = ["--requests", "800"]
+PROFILE = """clock = "real"
 [link]
-to_device_GBps = {LINK_GBPS}
-to_host_GBps = {LINK_GBPS}
-both_GBps = {LINK_GBPS * 1.67}
+to_device_GBps = {one_way}
+to_host_GBps = {one_way}
+both_GBps = {both_ways}
 """
 
 
 class Bench:
     def __init__(self, build, folder):
         self.build, self.folder, self.count = os.path.abspath(build), folder, 0
-        with open(f"{folder}/profile.toml", "w") as file:
-            file.write(PROFILE)
+
+    def set_link(self, gbps):
+        """Slow, so that what the simulation itself takes matters little."""
+        with open(f"{self.folder}/profile.toml", "w") as file:
+            file.write(PROFILE.format(one_way=gbps, both_ways=gbps * 1.67))
 
     def trace(self, times):
         """Requests of a few hundred tokens at these seconds."""
@@ -79,65 +83,111 @@ class Bench:
         self.count += 1
         machine, begin = f"machine{self.count}", time.monotonic()
         started = [self.start(machine, options, share) for options, share in servers]
-        return [self.finish(one) for one in started], time.monotonic() - begin
+        ended = threading.Event()
+        watch = threading.Thread(target=self.watch, args=(machine, ended))
+        watch.start()
+        try:
+            reports = [self.finish(one) for one in started]
+        finally:
+            ended.set()
+            watch.join()
+        return reports, time.monotonic() - begin
+
+    def watch(self, machine, ended):
+        """Notes what each process's wakes brought back before its work ran on."""
+        self.woken = {}
+        environment = dict(os.environ, VHBM_STATE_DIR=f"{self.folder}/{machine}.state")
+        while not ended.wait(0.2):
+            answer = subprocess.run([f"{self.build}/bin/vhbm", "stat", "--json"], env=environment,
+                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for one in json.loads(answer.stdout or "[]"):
+                self.woken.setdefault(one["pid"], {})[one["wakes"]] = one["woken_bytes"]
+
+    def woken_for(self, report):
+        """The bytes that came back before each of a server's requests; a process may wake sooner, too."""
+        requests = len(report["ttft_ms"]["each"])
+        wakes = self.woken[report["vhbm"]["processes"][0]["pid"]]
+        last = report["vhbm"]["stats"]["wakes"]
+        wakes[last] = report["vhbm"]["stats"]["woken_bytes"]
+        return [wakes.get(last - requests + 1 + i, 0) for i in range(requests)]
+
+
+def compare(reports, right, what, broken):
+    broken.extend(f"{what}: a digest differs" for one in reports if one["digest"] != right["digest"])
+
+
+def in_turn(bench, figures, broken):
+    print("Three servers, each 0.8 of HBM; requests in turn, 4 to each")
+    link, period, rounds = 0.125, 8, 4
+    bench.set_link(link)
+    offsets = [[period * (1 + 3 * k + i) for k in range(rounds)] for i in range(3)]
+    runs = [["--trace", bench.trace(times), "--replay-speed", "1"] for times in offsets]
+    (alone,), _ = bench.together((runs[0][:-1] + ["20"], None))
+    (_,), restart = bench.together((["--trace", bench.trace([0]), "--requests", "1"], None))
+    reports, _ = bench.together(*[(run, {"share_gpu": "1"}) for run in runs])
+    compare(reports, alone, "in turn", broken)
+    figures["in_turn"] = {"alone_ms": alone["ttft_ms"]["p50"], "restart_ms": restart * 1e3, "requests": []}
+    print("  server  request  to first token   came back first   / (0.9 link) + 50 ms")
+    for i, one in enumerate(reports):
+        for k, (ms, woken) in enumerate(zip(one["ttft_ms"]["each"], bench.woken_for(one))):
+            bound = woken / (0.9 * link * 1e9) * 1e3 + 50
+            print(f"  {i + 1:6}  {k + 1:7}  {ms:11.0f} ms  {woken / MIB:12.0f} MiB  {bound:12.0f} ms"
+                  f"  {'yes' if ms <= bound else 'no'}")
+            figures["in_turn"]["requests"].append({"server": i + 1, "ttft_ms": ms, "woken_bytes": woken,
+                                                   "bound_ms": bound})
+            if ms > bound:
+                broken.append(f"server {i + 1}, request {k + 1}: {ms:.0f} ms to the first token")
+    print(f"  alone: {alone['ttft_ms']['p50']:.0f} ms; restarted from nothing: {restart * 1e3:.0f} ms")
+
+
+def at_once(bench, figures, broken):
+    print("Two servers with work at once, 1.6 of HBM together")
+    bench.set_link(0.5)
+    (one,), single = bench.together((BUSY, None))
+    figures["at_once"] = {"one_after_the_other_s": 2 * single}
+    print(f"  one after the other       {2 * single:6.1f} s   1.00")
+    for name, share in (("turns", {"share_gpu": "1", "gpu_quantum": "5s"}),
+                        ("turns of 200 ms", {"share_gpu": "1", "gpu_quantum": "200ms"}),
+                        ("half of HBM each", {"hbm_limit": "25%"})):
+        reports, took = bench.together((BUSY, share), (BUSY, share))
+        compare(reports, one, name, broken)
+        figures["at_once"][name] = {"s": took, "throughput": 2 * single / took}
+        print(f"  {name:24}  {took:6.1f} s   {2 * single / took:4.2f} of the throughput")
+    if figures["at_once"]["turns"]["throughput"] < 0.8:
+        broken.append("turns keep less than 0.8 of the throughput")
+
+
+def beside(bench, figures, broken):
+    print("A request every 0.4 s, 50 of them, beside a server that is always busy")
+    bench.set_link(0.5)
+    asked = ["--trace", bench.trace([2 + 0.4 * k for k in range(50)]), "--replay-speed", "1"]
+    figures["beside"], right = {}, None
+    for name, classes in (("both fit, without vHBM", None), ("both batch", ("batch", "batch")),
+                          ("latency beside batch", ("latency", "batch"))):
+        share = [classes and {"share_gpu": "1", "gpu_quantum": "5s", "gpu_class": classes[i]} for i in range(2)]
+        reports, _ = bench.together((asked, share[0]), (BUSY, share[1]))
+        right = right or reports
+        for one, alone in zip(reports, right):
+            compare([one], alone, name, broken)
+        ttft = reports[0]["ttft_ms"]
+        figures["beside"][name] = {key: ttft[key] for key in ("p50", "p99")}
+        print(f"  {name:24}  to first token: p50 {ttft['p50']:6.0f} ms, p99 {ttft['p99']:6.0f} ms")
+
+
+TABLES = {"in-turn": in_turn, "at-once": at_once, "beside": beside}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", help="the folder with bin and lib")
+    parser.add_argument("--table", choices=TABLES, action="append", help="only this one; may be repeated")
     parser.add_argument("--json", help="write the figures to this file, too")
     arguments = parser.parse_args()
     figures, broken = {}, []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments.build, folder)
-        compare = lambda reports, right, what: [
-            broken.append(f"{what}: a digest differs") for one in reports if one["digest"] != right["digest"]]
-
-        print("Three servers, each 0.8 of HBM; requests in turn, 4 to each")
-        period, rounds = 3, 4
-        offsets = [[period * (1 + 3 * k + i) for k in range(rounds)] for i in range(3)]
-        runs = [["--trace", bench.trace(times), "--replay-speed", "1"] for times in offsets]
-        (alone,), _ = bench.together((runs[0], None))
-        (_,), restart = bench.together((["--trace", bench.trace([0]), "--requests", "1"], None))
-        reports, _ = bench.together(*[(run, {"share_gpu": "1"}) for run in runs])
-        compare(reports, alone, "in turn")
-        first_token = alone["ttft_ms"]["p50"]
-        figures["in_turn"] = []
-        print("  server  to first token: p50      worst   bytes back / (0.9 link) + 50 ms   restarted")
-        for i, one in enumerate(reports):
-            bound = one["vhbm"]["stats"]["woken_bytes"] / (0.9 * LINK_GBPS * 1e9) * 1e3 + 50
-            print(f"  {i + 1:6}  {one['ttft_ms']['p50']:16.0f} ms {one['ttft_ms']['p99']:7.0f} ms "
-                  f"{bound:26.0f} ms {restart * 1e3:15.0f} ms")
-            figures["in_turn"].append({"p50_ms": one["ttft_ms"]["p50"], "worst_ms": one["ttft_ms"]["p99"],
-                                       "bound_ms": bound, "restart_ms": restart * 1e3})
-            if one["ttft_ms"]["p50"] > bound:
-                broken.append(f"server {i + 1}: {one['ttft_ms']['p50']:.0f} ms to the first token")
-        print(f"  (alone: {first_token:.0f} ms)")
-
-        print("Two servers with work at once, 1.6 of HBM together")
-        busy = ["--requests", "800"]
-        (one,), single = bench.together((busy, None))
-        figures["at_once"] = {"one_after_the_other_s": 2 * single}
-        print(f"  one after the other       {2 * single:6.1f} s   1.00")
-        for name, share in (("turns", {"share_gpu": "1", "gpu_quantum": "5s"}),
-                            ("turns of 200 ms", {"share_gpu": "1", "gpu_quantum": "200ms"}),
-                            ("half of HBM each", {"hbm_limit": "25%"})):
-            reports, took = bench.together((busy, share), (busy, share))
-            compare(reports, one, name)
-            figures["at_once"][name] = {"s": took, "throughput": 2 * single / took}
-            print(f"  {name:24}  {took:6.1f} s   {2 * single / took:4.2f} of the throughput")
-        if figures["at_once"]["turns"]["throughput"] < 0.8:
-            broken.append("turns keep less than 0.8 of the throughput")
-
-        print("A request every 4 s, beside a server that is always busy")
-        asked = ["--trace", bench.trace([4 * k + 2 for k in range(6)]), "--replay-speed", "1"]
-        figures["beside"] = {}
-        for name, classes in (("both batch", ("batch", "batch")), ("latency beside batch", ("latency", "batch"))):
-            share = [{"share_gpu": "1", "gpu_quantum": "5s", "gpu_class": one} for one in classes]
-            reports, _ = bench.together((asked, share[0]), (busy, share[1]))
-            ttft = reports[0]["ttft_ms"]
-            figures["beside"][name] = ttft
-            print(f"  {name:24}  to first token: p50 {ttft['p50']:6.0f} ms, p99 {ttft['p99']:6.0f} ms")
+        for name in arguments.table or TABLES:
+            TABLES[name](bench, figures, broken)
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(figures, file, indent=2)

@@ -61,6 +61,8 @@ Report::Report(const Options& options, const RunResult& result) {
   const double computed_rate = ratio(static_cast<double>(counts.computed_tokens), seconds);
   const double ttft50 = percentile(result.ttft, 0.50) * 1e3;
   const double ttft99 = percentile(result.ttft, 0.99) * 1e3;
+  std::vector<double> ttft_each;
+  for (const double seconds_of_one : result.ttft) ttft_each.push_back(seconds_of_one * 1e3);
   const double tpot50 = percentile(result.tpot, 0.50) * 1e3;
   const double tpot99 = percentile(result.tpot, 0.99) * 1e3;
 
@@ -132,7 +134,7 @@ Report::Report(const Options& options, const RunResult& result) {
       {"ttft_ms",
        "TTFT",
        format("p50 %.1f ms, p99 %.1f ms", ttft50, ttft99),
-       {{"p50", ttft50}, {"p99", ttft99}}},
+       {{"p50", ttft50}, {"p99", ttft99}, {"each", ttft_each}}},
       {"tpot_ms",
        "TPOT",
        format("p50 %.1f ms, p99 %.1f ms", tpot50, tpot99),

@@ -24,7 +24,7 @@
 #include "library_path.h"
 #include "option_names.h"
 #include "runtime/config_file.h"
-#include "runtime/host_memory.h"
+#include "runtime/host_promises.h"
 #include "runtime/options.h"
 #include "summary.h"
 
@@ -163,7 +163,8 @@ int run(const Request& request) {
     return exit_failed;
   }
   if (!request.quiet && (request.verbose || isatty(STDERR_FILENO) == 1) && !runs_under(library)) {
-    std::fputs(banner(request.command, *options, available_host_memory()).c_str(), stderr);
+    const HostPromises promised = promised_to_others(state_directory(options->state_dir));
+    std::fputs(banner(request.command, *options, available_host_memory(promised)).c_str(), stderr);
   }
   if (!request.via_library_path) {
     preload(library);

@@ -209,7 +209,7 @@ TEST_F(Command, ExplainsItself) {
   const CommandResult help = shell(vhbm + "run --help");
   EXPECT_EQ(help.exit_code, 0);
   for (const char* word :
-       {"Examples", "--hbm-limit", "Exit code", "stall_share", "--via-library-path"}) {
+       {"Examples", "--hbm-limit", "Exit code", "stall_limit", "--via-library-path"}) {
     EXPECT_NE(help.output.find(word), std::string::npos) << word;
   }
   EXPECT_EQ(shell(vhbm + "--version").output.substr(0, 5), "vhbm ");

@@ -156,9 +156,9 @@ TEST_F(Config, RunChecksWhatIsSetOnTheCommandLine) {
   const CommandResult unknown = shell(vhbm + "run --set hbm_limt=1 -- echo ran 2>&1");
   EXPECT_EQ(unknown.exit_code, 64);
   EXPECT_EQ(unknown.output, "vhbm: there is no option 'hbm_limt': did you mean hbm_limit?\n");
-  const CommandResult value = shell(vhbm + "run --set stall_share=0 -- echo ran 2>&1");
+  const CommandResult value = shell(vhbm + "run --set stall_limit=0 -- echo ran 2>&1");
   EXPECT_EQ(value.exit_code, 64);
-  EXPECT_EQ(value.output, "vhbm: stall_share=0 is not accepted: expected 1% to 100%\n");
+  EXPECT_EQ(value.output, "vhbm: stall_limit=0 is not accepted: expected 1% to 100%\n");
   const CommandResult word = shell(vhbm + "run --set policy=guess -- echo ran 2>&1");
   EXPECT_EQ(word.exit_code, 64);
 }

@@ -119,7 +119,7 @@ Program Victim::program(int page, int output) const {
                    {"VHBM_HBM_LIMIT", "12MiB"},
                    {"VHBM_HOST_LIMIT", setup_.host_limit},
                    {"VHBM_PAGER_INTERVAL", "2ms"},
-                   {"VHBM_STALL_SHARE", "50%"},
+                   {"VHBM_STALL_LIMIT", "50%"},
                    {"VHBM_QUIESCE_DEADLINE", "20ms"},
                    {"VHBM_SPILL_AFTER", "50ms"},
                    {"VHBM_REMOTE_TIMEOUT", "1s"},
@@ -131,6 +131,11 @@ Program Victim::program(int page, int output) const {
                    {"SIMGPU_HOST", setup_.host},
                    {"SIMGPU_FUZZ", std::to_string(index_ + 1) + ":1"}};
   if (index_ % 2 == 1) made.settings["VHBM_IDLE_SECONDS"] = "100ms";
+  if (index_ % 3 == 0) {
+    made.settings["VHBM_SHARE_GPU"] = "1";
+    made.settings["VHBM_GPU_QUANTUM"] = "50ms";
+    made.settings["VHBM_GPU_CLASS"] = index_ % 2 == 0 ? "latency" : "batch";
+  }
   if (std::string("none") != setup_.disk) {
     made.settings["VHBM_DISK_PATH"] = world_.folder() / setup_.disk;
     made.settings["VHBM_DISK_LIMIT"] = setup_.disk_limit;

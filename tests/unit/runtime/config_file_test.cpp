@@ -64,7 +64,8 @@ disable = true
 report = "virtual"
 quiesce_deadline = 7
 pager_interval = "2s"
-stall_share = "5%"
+stall_limit = "5%"
+copy_rate = "8GiB/s"
 policy = "clock"
 log = "debug"
 state_dir = "/tmp/a folder"
@@ -78,7 +79,8 @@ state_dir = "/tmp/a folder"
   EXPECT_EQ(options->report, Report::virtual_memory);
   EXPECT_EQ(options->quiesce_deadline, std::chrono::milliseconds(7));
   EXPECT_EQ(options->pager_interval, std::chrono::seconds(2));
-  EXPECT_EQ(options->stall_share, Percent{5});
+  EXPECT_EQ(options->stall_limit, Percent{5});
+  EXPECT_EQ(options->copy_rate, Rate{gib(8).value});
   EXPECT_EQ(options->policy, "clock");
   EXPECT_EQ(options->log, LogLevel::debug);
   EXPECT_EQ(options->state_dir, "/tmp/a folder");
@@ -128,14 +130,14 @@ TEST_F(ConfigFile, IsRefusedNamingFileLineKeyValueAndWhatIsAccepted) {
 }
 
 TEST_F(ConfigFile, IsRefusedWhereAValueIsOfAKindThatNoOptionHas) {
-  EXPECT_EQ(refusal("stall_share = 1.5"),
-            ":1: stall_share = 1.5 is not accepted: expected 1% to 100%");
-  EXPECT_EQ(refusal("stall_share = 2026-01-02"),
-            ":1: stall_share = 2026-01-02 is not accepted: expected 1% to 100%");
-  EXPECT_EQ(refusal("stall_share = [1,\n2]"),
-            ":1: stall_share = [...] is not accepted: expected 1% to 100%");
-  EXPECT_EQ(refusal("[stall_share]\nvalue = 1"),
-            ":1: stall_share = {...} is not accepted: expected 1% to 100%");
+  EXPECT_EQ(refusal("stall_limit = 1.5"),
+            ":1: stall_limit = 1.5 is not accepted: expected 1% to 100%");
+  EXPECT_EQ(refusal("stall_limit = 2026-01-02"),
+            ":1: stall_limit = 2026-01-02 is not accepted: expected 1% to 100%");
+  EXPECT_EQ(refusal("stall_limit = [1,\n2]"),
+            ":1: stall_limit = [...] is not accepted: expected 1% to 100%");
+  EXPECT_EQ(refusal("[stall_limit]\nvalue = 1"),
+            ":1: stall_limit = {...} is not accepted: expected 1% to 100%");
 }
 
 TEST_F(ConfigFile, TellsTheWordsThatTheCallerKnows) {
@@ -344,7 +346,7 @@ TEST_F(ConfigFile, OfEveryExampleInTheDocumentationIsAccepted) {
 // Whatever is done to the bytes of a good file, it is accepted or refused in lines that name it.
 TEST_F(ConfigFile, IsNeverTheEndOfTheProcess) {
   const std::string good =
-      "# comment\nhbm_limit = \"8GiB\"\nhost_limit = 4096\ndisable = false\nstall_share = '10%'\n"
+      "# comment\nhbm_limit = \"8GiB\"\nhost_limit = 4096\ndisable = false\nstall_limit = '10%'\n"
       "[[tag]]\nmin_size = \"1MiB\"\nis = \"weights\"\n[[tag]]\nheld = true\nmax_size = 0x10\n";
   Options options;
   ASSERT_TRUE(read_config_text(good, "f", words, options).empty());

@@ -33,7 +33,9 @@ class Server {
   }
   ~Server() {
     rest();
-    if (region_.value != 0) EXPECT_TRUE(runtime_->free(region_).ok());
+    if (region_.value != 0) {
+      EXPECT_TRUE(runtime_->free(region_).ok());
+    }
     runtime_.reset();
     EXPECT_CUDA(cuStreamDestroy(stream_));
   }

@@ -21,13 +21,25 @@ class HostMemory : public ::testing::Test {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
     std::ofstream(root_ + path) << text;
   }
-  [[nodiscard]] Bytes available() const { return available_host_memory(root_); }
+  [[nodiscard]] Bytes available(const HostPromises& promised = {}) const {
+    return available_host_memory(promised, root_);
+  }
 
   const std::string root_;
 };
 
 TEST_F(HostMemory, IsWhatTheKernelCallsAvailable) {
   EXPECT_EQ(available(), gib(4));
+}
+
+TEST_F(HostMemory, IsLessByWhatOthersWerePromised) {
+  EXPECT_EQ(available({gib(1), {}}), gib(3));
+  EXPECT_EQ(available({gib(500), {}}), mib(512));
+  write("/proc/self/cgroup", "0::/server\n");
+  write("/sys/fs/cgroup/server/memory.max", "2147483648\n");
+  write("/sys/fs/cgroup/server/memory.current", "0\n");
+  EXPECT_EQ(available({gib(1), {}}), gib(2));
+  EXPECT_EQ(available({gib(1), gib(1)}), gib(1));
 }
 
 TEST_F(HostMemory, IsBoundedByTheGroupAndItsParents) {

@@ -72,7 +72,7 @@ TEST(Options, AreTheDefaultsInAnEmptyEnvironment) {
   EXPECT_TRUE(options->hbm_limit.is_automatic());
   EXPECT_EQ(options->min_region_size, Size::of(mib(2)));
   EXPECT_EQ(options->policy, "lru");
-  EXPECT_EQ(options->stall_share.value, 10u);
+  EXPECT_EQ(options->stall_limit.value, 10u);
 }
 
 TEST(Options, ComeFromTheEnvironment) {
@@ -81,7 +81,7 @@ TEST(Options, ComeFromTheEnvironment) {
                                {"VHBM_DISABLE", "1"},
                                {"VHBM_REPORT", "virtual"},
                                {"VHBM_QUIESCE_DEADLINE", "0.01 s"},
-                               {"VHBM_STALL_SHARE", "5%"},
+                               {"VHBM_STALL_LIMIT", "5%"},
                                {"VHBM_STATE_DIR", "/tmp/state"}});
   ASSERT_TRUE(options.ok()) << options.status().message();
   EXPECT_EQ(options->hbm_limit, Size::of(gib(8)));
@@ -89,14 +89,14 @@ TEST(Options, ComeFromTheEnvironment) {
   EXPECT_TRUE(options->disable);
   EXPECT_EQ(options->report, Report::virtual_memory);
   EXPECT_EQ(options->quiesce_deadline, std::chrono::milliseconds(10));
-  EXPECT_EQ(options->stall_share.value, 5u);
+  EXPECT_EQ(options->stall_limit.value, 5u);
   EXPECT_EQ(options->state_dir, "/tmp/state");
 }
 
 TEST(Options, AreRefusedNamingVariableValueAndWhatIsAccepted) {
   const std::map<std::string, std::string> wrong = {
       {"VHBM_HBM_LIMIT", "lots"},       {"VHBM_DISABLE", "perhaps"}, {"VHBM_REPORT", "lies"},
-      {"VHBM_PAGER_INTERVAL", "0ms"},   {"VHBM_STALL_SHARE", "0"},   {"VHBM_CHUNK_SIZE", "3MiB"},
+      {"VHBM_PAGER_INTERVAL", "0ms"},   {"VHBM_STALL_LIMIT", "0"},   {"VHBM_CHUNK_SIZE", "3MiB"},
       {"VHBM_QUIESCE_DEADLINE", "soon"}};
   for (const auto& [variable, value] : wrong) {
     const auto options = parsed({{variable, value}});

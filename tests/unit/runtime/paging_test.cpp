@@ -108,7 +108,7 @@ TEST_F(Paging, WorksWithoutAWayToAskWholeContexts) {
 
 TEST_F(Paging, KeepsTheGateOpenMostOfTheTime) {
   Options made = options(16, 64);
-  made.stall_share = Percent{10};
+  made.stall_limit = Percent{10};
   start(made);
   const DeviceAddress a = allocate(mib(14)), b = allocate(mib(14));
   const auto begin = std::chrono::steady_clock::now();
@@ -120,6 +120,26 @@ TEST_F(Paging, KeepsTheGateOpenMostOfTheTime) {
   const std::uint64_t allowed = static_cast<std::uint64_t>(spent.count()) / 10;
   EXPECT_GT(stat(Stat::flips), 1u);
   EXPECT_LE(stat(Stat::stall_ns), allowed + stat(Stat::stall_max_ns));
+}
+
+// A flip of 2 MiB takes so much of the rate that the next one never comes.
+TEST_F(Paging, CopiesNoMoreThanItsRate) {
+  Options made = options(16, 64);
+  made.flip_size = Size::of(mib(2));
+  made.precopy = false;
+  made.copy_rate = Rate{mib(2).value / 3600};
+  start(made);
+  (void)allocate(mib(14));
+  const DeviceAddress busy = allocate(mib(8));
+  fill(busy, mib(8), 2);
+  EXPECT_TRUE(use_until(busy, [&] { return stat(Stat::flips) != 0; }));
+  for (int i = 0; i < 50; ++i) {
+    runtime_->named(busy);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_EQ(stat(Stat::flips), 1u);
+  EXPECT_LE(stat_bytes(Stat::promoted_bytes), mib(2));
+  EXPECT_TRUE(holds(busy, mib(8), 2));
 }
 
 TEST_F(Paging, CountsLaunches) {

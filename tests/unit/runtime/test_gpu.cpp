@@ -112,7 +112,7 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   made.host_pool = Size::of({});  // so that what a test counts is its own doing
   made.pager_interval = std::chrono::milliseconds(1);
   made.quiesce_deadline = std::chrono::milliseconds(50);
-  made.stall_share = Percent{50};
+  made.stall_limit = Percent{50};
   made.log = LogLevel::off;
   // What a test leaves alive keeps its addresses, and all tests of a process have 4 TiB.
   made.window_size = Size::of(gib(64));

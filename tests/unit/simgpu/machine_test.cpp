@@ -117,6 +117,32 @@ TEST_F(SharedMachine, CountsWhatAllHoldAndWhoHoldsIt) {
   EXPECT_TRUE(file->take(0, 24 * kMebibyte, kBudget));
 }
 
+TEST_F(SharedMachine, TellsWhoElseHasKernels) {
+  const auto run = [&](const Child::Pause& pause) {
+    const auto file = open();
+    if (!file->join()) return 1;
+    file->begin_kernels(0);
+    pause();
+    file->end_kernels(0);
+    pause();
+    return 0;
+  };
+  Child first(run), second(run);
+  first.wait_for_pause();
+  second.wait_for_pause();
+  const auto file = open();
+  ASSERT_TRUE(file->join());
+  file->begin_kernels(0);  // its own do not count
+  EXPECT_EQ(file->others_with_kernels(0), 2u);
+  EXPECT_EQ(file->others_with_kernels(1), 0u);
+  EXPECT_EQ(first.end(SIGKILL), -SIGKILL);
+  EXPECT_EQ(file->others_with_kernels(0), 1u);
+  second.go_on();
+  second.wait_for_pause();
+  usleep(10'000);  // more than the moment in which the next kernel may come
+  EXPECT_EQ(file->others_with_kernels(0), 0u);
+}
+
 TEST_F(SharedMachine, WhatTheDeadHeldIsFree) {
   const auto held = holder(kBudget);
   held->wait_for_pause();

@@ -54,15 +54,19 @@ class HandleTable {
 };
 
 struct Device {
-  Device(int index, std::size_t place, const Options& options, MachineFile* machine,
+  Device(int index, std::size_t where, const Options& options, MachineFile* machine,
          AddressSpace* space)
       : ordinal(index),
+        place(where),
         identity(place),
+        shared(machine),
         hbm(options.hbm, machine, place),
         heap(index, &hbm, space) {}
 
-  const int ordinal;  // in this process
+  const int ordinal;        // in this process
+  const std::size_t place;  // in the machine
   const Identity identity;
+  MachineFile* const shared;  // null where processes share nothing
   PhysicalPool hbm;
   Heap heap;
   MemoryPool* default_pool = nullptr;

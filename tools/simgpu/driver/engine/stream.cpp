@@ -1,8 +1,11 @@
 #include "engine/stream.h"
 
+#include <optional>
+
 #include "context.h"
 #include "cost/costs.h"
 #include "engine/fuzzer.h"
+#include "engine/time_slice.h"
 #include "machine.h"
 
 namespace simgpu {
@@ -61,8 +64,13 @@ WorkResult Stream::run_one(Operation& operation, Machine& owner) {
   if (owner.costs == nullptr) return execute(operation.work, site);
   Recorder recorder(owner.costs->profile, operation.task);
   site.recorder = &recorder;
-  const WorkResult result = execute(operation.work, site);
-  owner.costs->executed(recorder);
+  WorkResult result = WorkResult::completed;
+  {
+    std::optional<TimeSlice> slice;
+    if (owner.costs->sleeps()) slice.emplace(*context->device, operation.work);
+    result = execute(operation.work, site);
+    owner.costs->executed(recorder);
+  }
   const auto lock = owner.lock();
   owner.costs->ended(operation, recorder);
   return result;

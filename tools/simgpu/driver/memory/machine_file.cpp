@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 namespace simgpu {
@@ -18,6 +19,13 @@ struct flock byte(std::size_t slot, short type) {
   lock.l_start = static_cast<off_t>(slot);
   lock.l_len = 1;
   return lock;
+}
+
+// Between kernels of one stream that follow each other, in nanoseconds.
+constexpr std::int64_t a_moment = 1'000'000;
+
+std::int64_t now() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -48,6 +56,7 @@ bool MachineFile::join() {
     if (fcntl(file_, F_OFD_SETLK, &mine) != 0) continue;
     own_ = &slots_[slot];
     for (auto& bytes : own_->bytes) bytes = 0;  // of one that ended here
+    for (auto& kernels : own_->kernels) kernels = 0;
     own_->pid = getpid();
     return true;
   }
@@ -85,6 +94,25 @@ std::vector<MachineFile::Use> MachineFile::uses(std::size_t place) const {
     if (bytes != 0 && is_alive(slot)) found.push_back({slots_[slot].pid, bytes});
   }
   return found;
+}
+
+void MachineFile::begin_kernels(std::size_t place) {
+  own_->kernels[place] += 1;
+}
+
+void MachineFile::end_kernels(std::size_t place) {
+  own_->kernels_end[place] = now();
+  own_->kernels[place] -= 1;
+}
+
+unsigned MachineFile::others_with_kernels(std::size_t place) const {
+  unsigned others = 0;
+  for (std::size_t slot = 0; slot < kProcesses && slots_[slot].pid != 0; ++slot) {
+    if (&slots_[slot] == own_) continue;
+    const bool had = now() - slots_[slot].kernels_end[place] < a_moment;
+    if (had || (slots_[slot].kernels[place] != 0 && is_alive(slot))) ++others;
+  }
+  return others;
 }
 
 std::uint64_t MachineFile::used(std::size_t place) const {

@@ -1,7 +1,8 @@
-// What several processes hold of the same simulated GPUs: a file that each of them maps, a slot of
-// it for each process. Invariant: only its owner writes a slot, and it is an owner as long as it
-// holds the lock on the slot's byte, which ends with the process however it ends: nothing is left
-// behind, and a process that is stopped blocks nobody. Locking: none but those; counts are atomic.
+// What several processes hold of the same simulated GPUs, and who has kernels there: a file that
+// each of them maps, a slot of it for each process. Invariant: only its owner writes a slot, and it
+// is an owner as long as it holds the lock on the slot's byte, which ends with the process however
+// it ends: nothing is left behind, and a process that is stopped blocks nobody. Locking: none but
+// those; counts are atomic.
 #pragma once
 
 #include <array>
@@ -39,10 +40,19 @@ class MachineFile {
   std::vector<Use> uses(std::size_t place) const;
   std::uint64_t used(std::size_t place) const;
 
+  // Around each execution of kernels of this process, which has joined.
+  void begin_kernels(std::size_t place);
+  void end_kernels(std::size_t place);
+  // Other processes that have kernels there, or had a moment ago.
+  unsigned others_with_kernels(std::size_t place) const;
+
  private:
   struct Slot {
     std::atomic<std::int64_t> pid;
     std::array<std::atomic<std::uint64_t>, kDevices> bytes;
+    std::array<std::atomic<std::int32_t>, kDevices> kernels;  // that run
+    std::array<std::atomic<std::int64_t>, kDevices>
+        kernels_end;  // of the last, by the steady clock
   };
 
   MachineFile(int file, Slot* slots) : file_(file), slots_(slots) {}
