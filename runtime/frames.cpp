@@ -295,6 +295,12 @@ Bytes Frames::native() const noexcept {
   return Bytes{native_.load(relaxed)}.rounded_up_to(native_block) + Bytes{pooled_.load(relaxed)};
 }
 
+Bytes Frames::granted() const noexcept {
+  const Bytes native{native_.load(relaxed)};
+  const Bytes given = saturating_minus(native, {awaited_.load(relaxed)});
+  return given.rounded_up_to(native_block) + Bytes{pooled_.load(relaxed)};
+}
+
 bool Frames::over_limit() const noexcept {
   return frame_size_ * hbm_.made.load(std::memory_order_relaxed) + native() > limits().hbm;
 }
@@ -344,9 +350,10 @@ void Frames::trim() {
 }
 
 void Frames::publish() noexcept {
-  // The driver takes what is awaited only once there is room for it.
-  const Bytes given = saturating_minus(native(), {awaited_.load(relaxed)});
-  const Bytes hbm = frame_size_ * hbm_.made.load(std::memory_order_relaxed) + given;
+  // Threads that free or allocate natively meanwhile: never the sum of what was held at two times.
+  const Bytes before = granted();
+  const Bytes frames = frame_size_ * hbm_.made.load(std::memory_order_relaxed);
+  const Bytes hbm = frames + std::min(before, granted());
   stats_.set(Stat::native_bytes, native_.load(relaxed) + pooled_.load(relaxed));
   stats_.set(Stat::hbm_bytes, hbm.value);
   stats_.raise(Stat::peak_hbm_bytes, hbm.value);

@@ -153,6 +153,8 @@ class Frames {
   };
   Pool& pool(Tier tier) { return tier == Tier::hbm ? hbm_ : host_; }
   [[nodiscard]] const Pool& pool(Tier tier) const { return tier == Tier::hbm ? hbm_ : host_; }
+  // Of native(): the driver's already. It takes what is awaited only once there is room for it.
+  [[nodiscard]] Bytes granted() const noexcept;
   // Frames that may exist at all now.
   [[nodiscard]] std::size_t capacity(Tier tier) const;
   // Out of which nothing else can come: neither idle nor keeping a copy.

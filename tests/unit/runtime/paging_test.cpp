@@ -96,6 +96,22 @@ TEST_F(Paging, MakesRoomForNativeMemory) {
   EXPECT_TRUE(holds(region, mib(14), 8));
 }
 
+// The driver has not taken the block that a small allocation begins while room is made for it.
+TEST_F(Paging, CountsNativeMemoryOnceThereIsRoomForIt) {
+  start(16, 64);
+  (void)allocate(mib(14));
+  runtime_->native_allocated(mib(2));
+  std::jthread publishing([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) runtime_->native_freed(device_, Bytes{0});
+  });
+  runtime_->native_allocated(kib(4));
+  EXPECT_GT(stat(Stat::evicted_bytes), 0u);
+  publishing.request_stop();
+  publishing.join();
+  EXPECT_EQ(stat_bytes(Stat::hbm_bytes), mib(16));
+  EXPECT_EQ(stat_bytes(Stat::peak_hbm_bytes), mib(16));
+}
+
 TEST_F(Paging, WorksWithoutAWayToAskWholeContexts) {
   driver_.cuCtxRecordEvent = nullptr;
   start(16, 64);
