@@ -2,7 +2,9 @@
 #include "policies/policy.h"
 
 #include "policies/clock.h"
+#include "policies/frequency.h"
 #include "policies/lru.h"
+#include "policies/next_use.h"
 #include "policies/watermarks.h"
 
 namespace vhbm {

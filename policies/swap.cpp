@@ -1,6 +1,28 @@
 #include "policies/swap.h"
 
 namespace vhbm {
+namespace {
+
+// A workspace is written again soonest, weights come back without ever having been copied out.
+int worth(Tag tag) {
+  switch (tag) {
+    case Tag::weights:
+      return 0;
+    case Tag::other:
+      return 1;
+    case Tag::kv:
+      return 2;
+    case Tag::workspace:
+      return 3;
+  }
+  return 1;
+}
+
+}  // namespace
+
+bool worth_less(const Candidate& a, const Candidate& b) {
+  return a.tag != b.tag ? worth(a.tag) < worth(b.tag) : a.chunk < b.chunk;
+}
 
 Queue newest_first(const Situation& situation) {
   Queue newcomers;
@@ -13,7 +35,7 @@ Queue newest_first(const Situation& situation) {
   return newcomers;
 }
 
-Plan swap(const Situation& situation, const Queue& victims, const Queue& newcomers) {
+Plan swap(const Situation& situation, const Queue& victims, const Queue& newcomers, Gain gains) {
   Plan plan;
   Bytes promoted, evicted, room = situation.free_hbm;
   auto victim = victims.begin();
@@ -31,7 +53,7 @@ Plan swap(const Situation& situation, const Queue& victims, const Queue& newcome
 
   for (const Candidate* newcomer : newcomers) {
     if (promoted + newcomer->size > situation.most_promotions) break;
-    while (room < newcomer->size && may_evict() && (*victim)->last_use < newcomer->last_use) {
+    while (room < newcomer->size && may_evict() && gains(*newcomer, **victim)) {
       evict_next();
     }
     if (room < newcomer->size) break;

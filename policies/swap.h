@@ -1,5 +1,5 @@
 // What the policies have in common: given who may leave HBM and who should come, each in order,
-// take from the front of both for as long as a swap gains recency and the bounds allow.
+// take from the front of both for as long as a swap gains something and the bounds allow.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +11,22 @@ namespace vhbm {
 
 using Queue = std::vector<const Candidate*>;
 
+// Of two chunks that are used alike: which one leaves first.
+[[nodiscard]] bool worth_less(const Candidate& a, const Candidate& b);
+
 // Host-mapped chunks that were used at all, the latest first: as many as could move.
 [[nodiscard]] Queue newest_first(const Situation& situation);
 
-// Victims leave in their order: first those that have to, then one by one for newcomers that were
-// used later. Held chunks are not to be among them.
-[[nodiscard]] Plan swap(const Situation& situation, const Queue& victims, const Queue& newcomers);
+// Whether HBM is better used by the newcomer than by the victim.
+using Gain = bool (*)(const Candidate& newcomer, const Candidate& victim);
+[[nodiscard]] inline bool used_later(const Candidate& newcomer, const Candidate& victim) {
+  return newcomer.last_use > victim.last_use;
+}
+
+// Victims leave in their order: first those that have to, then one by one for newcomers that gain
+// by it. Held chunks are not to be among them.
+[[nodiscard]] Plan swap(const Situation& situation, const Queue& victims, const Queue& newcomers,
+                        Gain gains = used_later);
 
 // Sorts by `before` and keeps the front: no more than `most` can move in one plan.
 template <typename Before>

@@ -19,6 +19,8 @@ std::vector<ChunkId> wake_order(const Waking& waking) {
   }
   std::sort(needed.begin(), needed.end(), [&](const Candidate* a, const Candidate* b) {
     if (asked_for(a) != asked_for(b)) return asked_for(a);
+    // The next step goes as the last one did, which is told apart more finely.
+    if (a->expected.next != b->expected.next) return a->expected.next < b->expected.next;
     return a->last_use != b->last_use ? a->last_use < b->last_use : a->chunk < b->chunk;
   });
   std::vector<ChunkId> order;

@@ -1,5 +1,5 @@
 // What a waking process waits for: what whoever woke it named, then what its last step used, in
-// that step's order. KV is left where it is, since a step reads a little of it, and once: that
+// the order of the next. KV is left where it is, since a step reads a little of it, and once: that
 // costs no more in place. Without any evidence it waits for nothing.
 #pragma once
 

@@ -313,6 +313,7 @@ std::vector<Frame*> Allocator::retract(Region& region) {
     device_.stats.add(Stat::gathered_bytes, Bytes{0}.value - size.value);
     frames.clear();
   }
+  device_.thrash_guard.forget(region.index, size);
   device_.regions.erase(&region);
   count_regions();
   return frames;

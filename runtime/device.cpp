@@ -128,6 +128,14 @@ Frame* Device::reclaim_copy(Tier tier) {
   return poorest == nullptr ? nullptr : take_copy(*poorest, index).frame;
 }
 
+void Device::learn_uses() {
+  const std::uint64_t before = steps.seen();
+  if (!uses.read([&](Use use) { steps.used(use); })) steps.interrupted();
+  uses_in_a_round = std::max(steps.seen() - before, uses_in_a_round / 2);
+  stats.set(Stat::uses_seen, steps.seen());
+  stats.set(Stat::uses_foreseen, steps.foreseen());
+}
+
 bool Device::make_room(std::chrono::nanoseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (frames->over_limit()) {
@@ -215,7 +223,8 @@ Status Device::reserve_window() {
   if (!part.ok()) return part.status();
   space = AddressSpace(part->begin, part->size);
   if (Status status = pages.reserve(part->size); !status.ok()) return status;
-  return regions.reserve();
+  if (Status status = regions.reserve(); !status.ok()) return status;
+  return uses.reserve();
 }
 
 Frames::Limits Device::limits_of(const Options& chosen, Capacity capacity, Bytes chunk) {

@@ -38,6 +38,9 @@
 #include "runtime/reservations.h"
 #include "runtime/stats.h"
 #include "runtime/status.h"
+#include "runtime/steps.h"
+#include "runtime/thrash_guard.h"
+#include "runtime/use_log.h"
 
 namespace vhbm {
 
@@ -93,6 +96,8 @@ struct Device {
   [[nodiscard]] CleanCopy take_copy(Region& region, std::size_t chunk) noexcept;
   // Of host-mapped chunks: what was copied to HBM and did not come after all.
   void drop_arrivals() noexcept;
+  // Learns from the uses that were added meanwhile. Under `lock`.
+  void learn_uses();
   // Waits until hbm_limit holds with the native memory that was counted, since the pager makes room
   // for it. False when it does not in time, or nothing can move.
   [[nodiscard]] bool make_room(std::chrono::nanoseconds patience);
@@ -136,7 +141,11 @@ struct Device {
   // Destinations of copies that were given up but may still be landing.
   std::vector<Frame*> quarantine;
   PoolWatch pool_watch;  // memory of the driver's own
-  IdleRegions idle;      // freed in the order of a stream
+  UseLog uses;
+  Steps steps;                        // as far as the uses were read: see learn_uses()
+  std::uint64_t uses_in_a_round = 0;  // of the pager, lately
+  ThrashGuard thrash_guard;
+  IdleRegions idle;  // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.

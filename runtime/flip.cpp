@@ -13,6 +13,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   if (!device_.prepare_copies()) return Outcome::failed;
   const ContextScope scope(device_.driver, device_.copier.context());
   if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
+  by_choice_ = true;
   Outcome outcome = prepare(plan);
   if (outcome != Outcome::done) return outcome;
   bool quiet = false;
@@ -314,7 +315,16 @@ void Flip::account(const Moves& moves) {
     device_.stats.add(promoted ? Stat::promoted_bytes : Stat::evicted_bytes, size.value);
     if (!promoted && move.has_copy) device_.stats.add(Stat::clean_evicted_bytes, size.value);
     if (move.ahead) device_.stats.add(Stat::arrived_ahead_bytes, size.value);
+    judge(move, size);
   }
+}
+
+void Flip::judge(const Move& move, Bytes size) {
+  const std::uint32_t region = move.region->index;
+  const std::uint64_t uses = device_.steps.uses(region);
+  if (!by_choice_) return device_.thrash_guard.forget(region, size);
+  if (move.to->tier == Tier::hbm) return device_.thrash_guard.came(region, size, uses);
+  device_.thrash_guard.left(region, size, uses);
 }
 
 }  // namespace vhbm

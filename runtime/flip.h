@@ -69,6 +69,8 @@ class Flip {
   // Chunks that did not move go back to the state they came from; frames to their pools.
   void settle(Moves& moves, PageState during, PageState before);
   void account(const Moves& moves);
+  // Tells the thrash guard.
+  void judge(const Move& move, Bytes size);
   // What a move leaves to nobody; nullptr when that is nothing.
   [[nodiscard]] Frame* unused_frame(Move& move);
 
@@ -77,6 +79,7 @@ class Flip {
   Moves promotions_, evictions_;
   std::size_t vacated_ = 0;
   bool copies_in_flight_ = false;
+  bool by_choice_ = false;  // of a policy; a sleep leaves none
   Copier::Meanwhile meanwhile_;
   std::chrono::nanoseconds stall_{0}, drained_in_{0};
 };

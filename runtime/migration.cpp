@@ -20,6 +20,7 @@ constexpr std::size_t flips_in_a_batch = 4;
 
 std::vector<Candidate> candidates_of(Device& device) {
   std::vector<Candidate> candidates;
+  device.steps.look_ahead(device.uses_in_a_round);
   for (const Region* region : device.regions.live()) {
     const Epoch named = device.regions.last_use(region->index);
     for (std::size_t i = 0; i < region->frames.size(); ++i) {
@@ -28,7 +29,8 @@ std::vector<Candidate> candidates_of(Device& device) {
       if (state != PageState::resident && state != PageState::host_mapped) continue;
       candidates.push_back({id, region->chunk_size, std::max(named, device.pages.last_use(id)),
                             state == PageState::resident, region->held, region->tag.tag,
-                            region->copies[i].frame != nullptr});
+                            region->copies[i].frame != nullptr, region->index,
+                            device.steps.of(region->index), device.steps.frequency(region->index)});
     }
   }
   return candidates;

@@ -94,9 +94,10 @@ void PagedDevice::context_destroyed(CUcontext context, CUcontext heir) {
 }
 
 void PagedDevice::touched(DeviceAddress address, Bytes length, Access access) noexcept {
-  if (access != Access::read) {
-    const std::uint32_t region = device->pages.region(device->page_of(address));
-    if (region != PageTable::no_region) device->regions.wrote(region, access, length);
+  const std::uint32_t region = device->pages.region(device->page_of(address));
+  if (region != PageTable::no_region) {
+    if (access != Access::read) device->regions.wrote(region, access, length);
+    device->uses.add({&region, 1});
   }
   const Epoch now = device->now.load(std::memory_order_relaxed);
   const std::uint32_t stride = device->pages_per_chunk();

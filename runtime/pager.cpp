@@ -24,8 +24,12 @@ constexpr std::chrono::milliseconds between_pool_looks{20};
 constexpr std::chrono::milliseconds after_failure{100};
 // How long a flip waits for the application to wait for its work.
 constexpr std::chrono::milliseconds quiet_point_patience{20};
-// Share of the time that the gate may be closed while a sleep's chunks come back.
+// Share of the time that the gate may be closed while a sleep's chunks come back, and how long the
+// work that woke the process is left alone at most.
 constexpr std::int64_t return_share = 50;
+constexpr std::chrono::seconds longest_rest_after_waking{1};
+// What the thrash guard judges by, or a quarter of HBM where that is less.
+constexpr std::uint64_t flips_in_a_sample = 8;
 // How sure a tag by evidence has to be for a promise about weights to hold for a region.
 constexpr unsigned surely = 90;
 
@@ -93,12 +97,15 @@ void Pager::round() {
   if (device_.stats.freeze_requested()) device_.freeze("vhbm off", FreezeCause::request);
   // Whoever gathers a region waits for the copies that are under way to be collected.
   const bool awaited = device_.gatherings.load(std::memory_order_relaxed) != 0;
-  if (device_.broken() || (resting() && !awaited)) return;
+  if (device_.broken()) return;
+  rest_after_waking();
+  if (resting() && !awaited) return only_observe();
   if (Clock::now() >= next_pool_look_) {
     device_.frames->pools_hold(device_.pool_watch.held());
     next_pool_look_ = Clock::now() + between_pool_looks;
   }
   std::lock_guard lock(device_.lock);
+  device_.learn_uses();
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;
   observe_regions();
@@ -137,9 +144,16 @@ void Pager::round() {
     device_.repairs.clear();
   device_.precopy.start_checks(device_.kernels, *device_.frames);
   count(outcome);
+  judge();
   learn(outcome, flip.drained_in());
   const bool again_soon = outcome == Flip::Outcome::done || outcome == Flip::Outcome::deadline;
   rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure);
+}
+
+void Pager::only_observe() {
+  std::lock_guard lock(device_.lock);
+  device_.learn_uses();
+  observe_regions();
 }
 
 bool Pager::clean_up() {
@@ -269,7 +283,18 @@ bool Pager::awaits_quiet_point() {
   return waits;
 }
 
+void Pager::judge() {
+  const Bytes limit = device_.frames->limits().hbm;
+  const Bytes flip = device_.options.flip_size.resolve(limit, mib(64));
+  ThrashGuard& guard = device_.thrash_guard;
+  guard.judge(Clock::now(), std::min(flip * flips_in_a_sample, Bytes{limit.value / 4}));
+  device_.stats.set(Stat::moved_in_vain_bytes, guard.in_vain().value);
+  device_.stats.set(Stat::thrash_guard_verdicts, guard.verdicts());
+}
+
 Plan Pager::make_plan() {
+  const bool guarded = device_.options.thrash_guard && device_.thrash_guard.active(Clock::now());
+  device_.stats.set(Stat::thrash_guard, guarded ? 1 : 0);
   if (!device_.repairs.empty()) return {{}, device_.repairs, memory_};
   const Frames& frames = *device_.frames;
   Situation situation;
@@ -283,6 +308,7 @@ Plan Pager::make_plan() {
   situation.candidates = candidates;
   situation.free_hbm = frames.frame_size() * frames.available_hbm_beyond_spare();
   situation.most_promotions = std::min(most, frames.frame_size() * frames.available(Tier::hbm));
+  if (guarded) situation.most_promotions = {};
   situation.most_evictions = most;
   situation.now = device_.now.load(std::memory_order_relaxed);
   situation.memory = memory_;
@@ -332,6 +358,16 @@ void Pager::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
   if (outcome == Flip::Outcome::done) {
     patience_ = std::clamp(drained_in * 2, least, least * most_patience);
   }
+}
+
+// The gate was closed while the process woke: as long again, and what woke it is not disturbed.
+void Pager::rest_after_waking() {
+  const Clock::time_point woken = device_.woken_at.load();
+  if (!device_.returning.load() || woken == last_woken_) return;
+  last_woken_ = woken;
+  const Clock::duration stall = Clock::now() - woken;
+  next_flip_ = std::max(next_flip_,
+                        Clock::now() + std::min<Clock::duration>(stall, longest_rest_after_waking));
 }
 
 void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least) {

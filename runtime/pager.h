@@ -43,6 +43,8 @@ class Pager {
   void round_safely() noexcept;
   void round();
   [[nodiscard]] bool resting() const;
+  // What is not seen in time is lost.
+  void only_observe();
   // Whether the last flip, and what was copied for it, has yet to make way by copy_rate.
   [[nodiscard]] bool ahead_of_copy_rate() const;
   // All that the pager and sleeps have copied between HBM and host.
@@ -62,12 +64,15 @@ class Pager {
   void promise_broken(Region& region, std::size_t chunk, CleanCopy left);
   // Whether to wait until the application waits for its own work, which it does now and then.
   [[nodiscard]] bool awaits_quiet_point();
+  // Lets the thrash guard look at what moved.
+  void judge();
   [[nodiscard]] Plan make_plan();
   // Counts which regions are in use, and now and then guesses anew what they hold.
   void observe_regions();
   void count(Flip::Outcome outcome);
   // Keeps the gate open long enough after it was closed that stall_limit holds.
   void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least);
+  void rest_after_waking();
   void learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in);
 
   Device& device_;
@@ -77,7 +82,7 @@ class Pager {
   PolicyMemory memory_;
   Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
-  Clock::time_point next_flip_{}, next_pool_look_{};
+  Clock::time_point next_flip_{}, next_pool_look_{}, last_woken_{};
   bool copied_ahead_ = false;  // since the last flip
   // Of the last flip: when what was copied for it began to be, copied() before, and how much it
   // was.

@@ -12,6 +12,14 @@
 
 namespace vhbm {
 
+// When work is expected to use something: so many uses from now, by the thread that will; next, and
+// the time after that.
+struct Expectation {
+  static constexpr std::uint64_t never = UINT64_MAX;
+
+  std::uint64_t next = never, after = never;
+};
+
 // One chunk that may move.
 struct Candidate {
   ChunkId chunk;
@@ -20,7 +28,10 @@ struct Candidate {
   bool resident = false;       // in HBM; otherwise host-mapped
   bool held = false;           // may not leave HBM
   Tag tag = Tag::other;
-  bool has_copy = false;  // a frame of the other tier holds what were its bytes once
+  bool has_copy = false;     // a frame of the other tier holds what were its bytes once
+  std::uint32_t region = 0;  // which one it is part of
+  Expectation expected = {};
+  std::uint64_t frequency = 0;  // of its region's uses, the older the less; on no scale
 };
 
 // What a policy keeps in mind from one plan to the next.
@@ -70,8 +81,8 @@ using Planner = Plan (*)(const Situation&);
 using Tagger = TagGuess (*)(const RegionHistory&);
 
 // The decisions that the pager asks for. Without a planner nothing moves, without a tagger no
-// region gets a tag by evidence, without an order for waking nothing is waited for, and without a way
-// to share it out a GPU is not shared.
+// region gets a tag by evidence, without an order for waking nothing is waited for, and without a
+// way to share it out a GPU is not shared.
 struct Decisions {
   Planner plan = nullptr;
   Tagger guess_tag = nullptr;

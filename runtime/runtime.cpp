@@ -1,6 +1,7 @@
 // Sends each call to the device that it is about: by the address, or by the current context.
 #include "runtime/runtime.h"
 
+#include <array>
 #include <new>
 
 #include "runtime/devices.h"
@@ -243,9 +244,13 @@ void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
   Device* device = nullptr;
   Epoch now = 0;
   Bytes in_place;
+  std::array<std::uint32_t, 32> used;
+  std::size_t uses = 0;
   const auto count = [&] {
     if (in_place.value != 0) device->stats.add(Stat::named_in_place_bytes, in_place.value);
     in_place = {};
+    if (uses != 0) device->uses.add(std::span(used).first(uses));
+    uses = 0;
   };
   for (const std::uint64_t address : addresses) {
     if (address - begin >= size) {
@@ -262,6 +267,8 @@ void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
     const std::uint32_t region = device->pages.region(page);
     if (region == PageTable::no_region) continue;
     device->regions.named(region, now);
+    if (uses == 0 || used[uses - 1] != region) used[uses++] = region;
+    if (uses == used.size()) count();
     in_place += device->regions.host_mapped(region);
   }
   count();

@@ -63,7 +63,12 @@ std::string sharing(const StatsSnapshot& snapshot, std::FILE* stream) {
 std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
   switch (snapshot.frozen) {
     case FreezeCause::none:
-      return "  paging    " + painted("on", Colour::green, stream) + "\n";
+      if (snapshot[Stat::thrash_guard] == 0) {
+        return "  paging    " + painted("on", Colour::green, stream) + "\n";
+      }
+      return "  paging    " + painted("held back by the thrash guard", Colour::red, stream) +
+             ": of what came to HBM, " + bytes_text(snapshot[Stat::moved_in_vain_bytes]) +
+             " left again before it was used twice\n";
     case FreezeCause::mps:
       return "  paging    " + painted("frozen: MPS shares this GPU", Colour::red, stream) +
              ", see flip_under_mps; nothing moves\n";

@@ -17,6 +17,14 @@ TEST(WakeOrder, IsThatOfTheLastStep) {
   EXPECT_EQ(order({host(1, 98), host(2, 92), host(3, 95)}), (Ids{2, 3, 1}));
 }
 
+TEST(WakeOrder, GoesByTheNextStepWhereThatIsForeseen) {
+  std::vector<Candidate> candidates{host(1, 98), host(2, 98), host(3, 98), host(4, 97)};
+  candidates[0].expected = {3, 9};
+  candidates[1].expected = {1, 9};
+  candidates[2].expected = {2, 9};
+  EXPECT_EQ(order(candidates), (Ids{2, 3, 1, 4}));
+}
+
 TEST(WakeOrder, BeginsWithWhatWasAskedForMeanwhile) {
   EXPECT_EQ(order({host(1, 98), host(2, 92), host(3, 105)}), (Ids{3, 2, 1}));
 }

@@ -45,6 +45,7 @@ TEST_F(HostCopies, AreFoundOutWhenOneByteChanged) {
   EXPECT_TRUE(bring(second_));
   EXPECT_EQ(stat_bytes(Stat::recopied_bytes), mib(2));
   unsigned char seen = 0;
+  const auto pass = runtime_->gate().pass();
   EXPECT_CUDA(cuMemcpyDtoH(&seen, inside.value, 1));
   EXPECT_EQ(seen, byte);
 }

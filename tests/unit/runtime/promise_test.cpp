@@ -130,6 +130,7 @@ TEST_F(Promises, AreNotBrokenByACopyThatComesInBetween) {
   EXPECT_TRUE(use_until(second_, [&] { return stat(Stat::promoted_bytes) > before; }));
   EXPECT_EQ(stat(Stat::promises_broken), 0u);
   std::vector<unsigned char> seen(bytes.size());
+  const auto pass = runtime_->gate().pass();
   EXPECT_CUDA(cuMemcpyDtoH(seen.data(), second_.value, seen.size()));
   EXPECT_TRUE(seen == bytes);
 }

@@ -82,7 +82,10 @@ TEST_F(StreamOrdered, WorkBeforeTheFreeHasTheBytesWhateverIsAllocatedMeanwhile) 
   const DeviceAddress region = take(size, stream_);
   fill(region, size, 7);
   std::vector<unsigned char> before(size.value);
-  ASSERT_CUDA(cuMemcpyDtoH(before.data(), region.value, size.value));
+  {
+    const auto pass = runtime_->gate().pass();
+    ASSERT_CUDA(cuMemcpyDtoH(before.data(), region.value, size.value));
+  }
   void* after = nullptr;  // page-locked, or the copy would wait for the stream
   ASSERT_CUDA(cuMemAllocHost(&after, size.value));
   {

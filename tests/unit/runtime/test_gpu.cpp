@@ -114,6 +114,7 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
   made.quiesce_deadline = std::chrono::milliseconds(50);
   made.stall_limit = Percent{50};
   made.log = LogLevel::off;
+  made.thrash_guard = false;  // tests move back and forth without a use in between
   // What a test leaves alive keeps its addresses, and all tests of a process have 4 TiB.
   made.window_size = Size::of(gib(64));
   return made;
@@ -122,8 +123,9 @@ Options PagerTest::options(std::uint64_t hbm, std::uint64_t host) {
 void PagerTest::start(const Options& options, std::unique_ptr<BlockStore> below) {
   Options with_state = options;
   with_state.state_dir = state_dir_;
-  auto started = Runtime::start(
-      driver_, with_state, {find_policy("lru")->plan, &guess_tag, &wake_order}, std::move(below));
+  auto started = Runtime::start(driver_, with_state,
+                                {find_policy(options.policy)->plan, &guess_tag, &wake_order},
+                                std::move(below));
   if (!started.ok()) throw std::runtime_error(started.status().message());
   runtime_ = std::move(*started);
   runtime_->stream_created(context_, stream_);

@@ -1,0 +1,86 @@
+// What the pager learns of the program's steps, and what a policy makes of it.
+#include "runtime/units.h"
+#include "test_gpu.h"
+
+#include <thread>
+
+namespace vhbm {
+namespace {
+
+class Foresight : public PagerTest {
+ protected:
+  // So many steps that use these in turn, with time in between for the pager.
+  void run_steps(int steps, const std::vector<DeviceAddress>& regions) {
+    for (int i = 0; i < steps; ++i) {
+      for (const DeviceAddress region : regions) {
+        const auto pass = runtime_->gate().pass();
+        runtime_->named(region);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+  std::vector<DeviceAddress> allocate_filled(int count, Bytes each) {
+    std::vector<DeviceAddress> made;
+    for (int i = 0; i < count; ++i) {
+      made.push_back(allocate(each));
+      fill(made.back(), each, static_cast<std::uint32_t>(i) + 1);
+    }
+    return made;
+  }
+};
+
+TEST_F(Foresight, LearnsTheStepsOfTheProgram) {
+  start(16, 64);
+  const auto regions = allocate_filled(5, mib(2));
+  ASSERT_TRUE(eventually([&] { return stat(Stat::uses_seen) == 5; }));
+  run_steps(20, regions);
+  ASSERT_TRUE(eventually([&] { return stat(Stat::uses_seen) == 5 + 20 * 5; }));
+  // The first step is like nothing before it, but for the order in which they were filled.
+  EXPECT_GE(stat(Stat::uses_foreseen), 19u * 5);
+}
+
+TEST_F(Foresight, CountsWhatALaunchNamesTwiceInARowOnce) {
+  start(16, 64);
+  const DeviceAddress region = allocate(mib(4));
+  const std::uint64_t words[] = {region.value, (region + mib(2)).value, region.value};
+  runtime_->named(words);
+  ASSERT_TRUE(eventually([&] { return stat(Stat::uses_seen) == 1; }));
+}
+
+// The same part of each region, and nothing moves any more.
+TEST_F(Foresight, KeepsAPartOfACycleThatIsLargerThanHbm) {
+  Options made = options(34, 128);
+  made.policy = "next_use";
+  made.stall_limit = Percent{90};
+  start(made);
+  const auto regions = allocate_filled(6, mib(8));
+  std::uint64_t before = 1;
+  ASSERT_TRUE(eventually([&] {
+    run_steps(200, regions);
+    return std::exchange(before, stat(Stat::promoted_bytes)) == stat(Stat::promoted_bytes);
+  }));
+  EXPECT_GT(stat(Stat::promoted_bytes), 0u);
+  for (std::uint32_t i = 0; i < regions.size(); ++i) {
+    EXPECT_TRUE(holds(regions[i], mib(8), i + 1)) << i;
+  }
+}
+
+// What is used all the time stays, whatever else is used now and then.
+TEST_F(Foresight, BringsWhatIsUsedMoreOftenThanWhatIsThere) {
+  Options made = options(16, 64);
+  made.policy = "next_use";
+  start(made);
+  const auto regions = allocate_filled(4, mib(6));  // of which two fit
+  const std::vector<DeviceAddress> step = {regions[0], regions[3], regions[1],
+                                           regions[3], regions[2], regions[3]};
+  EXPECT_TRUE(eventually([&] {
+    run_steps(20, step);
+    return stat_bytes(Stat::promoted_bytes) >= mib(6);
+  }));
+  for (std::uint32_t i = 0; i < regions.size(); ++i) {
+    EXPECT_TRUE(holds(regions[i], mib(6), i + 1)) << i;
+  }
+}
+
+}  // namespace
+}  // namespace vhbm
