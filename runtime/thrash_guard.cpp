@@ -5,9 +5,7 @@
 namespace vhbm {
 namespace {
 
-using std::chrono::seconds;
-
-constexpr seconds shortest{1}, longest{64};
+constexpr std::chrono::seconds shortest{1}, longest{64};
 // Once is what reading in place would have cost.
 constexpr std::uint64_t worth_it = 2;
 
@@ -40,11 +38,11 @@ void ThrashGuard::left(std::uint32_t region, Bytes bytes, std::uint64_t uses) {
 void ThrashGuard::judge(Time now, Bytes sample) {
   if (came_ < sample) return;
   if (in_vain_.value > came_.value / 2) {
-    pause_ = std::clamp<std::chrono::nanoseconds>(pause_ * 2, shortest, longest);
+    // What stayed during a pause was used meanwhile: that it paid says nothing of the time after.
+    const bool again = now < until_ + pause_;
+    pause_ = again ? std::min<std::chrono::nanoseconds>(pause_ * 2, longest) : shortest;
     until_ = now + pause_;
     ++verdicts_;
-  } else {
-    pause_ /= 2;
   }
   came_ = in_vain_ = {};
 }

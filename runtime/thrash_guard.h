@@ -1,7 +1,7 @@
 // Notices when moving does not pay: chunks come to HBM and leave it again before they were used
 // twice, so that each crossed the link more often than if it had been read in place. Then nothing
-// comes by choice for a while, and what is where it is stays there; for longer, each time that it
-// turns out to have been no better afterwards. Locking: the caller's. No clock: the caller says
+// comes by choice for a while, and what is where it is stays there; for twice as long, each time
+// that it is no better within so long afterwards. Locking: the caller's. No clock: the caller says
 // what time it is.
 #pragma once
 

@@ -79,13 +79,26 @@ TEST_F(Thrashing, IsTriedAgainLessAndLessOften) {
   }
 }
 
-TEST_F(Thrashing, IsForgivenAsMovesPayAgain) {
+TEST_F(Thrashing, IsForgivenOnceMovesPaidForAsLong) {
   for (int i = 0; i < 4; ++i) come_and_leave(8, 0);
   now_ += seconds(8);
-  for (int i = 0; i < 3; ++i) come_and_leave(8, 5);
   EXPECT_FALSE(active());
+  come_and_leave(8, 5);
+  now_ += seconds(8);
   come_and_leave(8, 0);
-  now_ += seconds(2);
+  now_ += seconds(1);
+  EXPECT_FALSE(active());
+}
+
+// What stayed during a pause left after many uses.
+TEST_F(Thrashing, IsNotForgivenForWhatThePauseDid) {
+  come_and_leave(8, 0);
+  now_ += seconds(1);
+  come_and_leave(8, 9);
+  come_and_leave(8, 0);
+  now_ += seconds(1);
+  EXPECT_TRUE(active());
+  now_ += seconds(1);
   EXPECT_FALSE(active());
 }
 
