@@ -55,7 +55,9 @@ class Model {
       slots_.resize(settings.buffers);
       for (Slot& slot : slots_) CHECK(cuMemAlloc(&slot.buffer, bytes()));
     }
-    CHECK(cuStreamSynchronize(stream_));
+    // The null stream's copies and the memset may still be on their way; this stream does not wait
+    // for it.
+    CHECK(cuCtxSynchronize());
     if (settings.graphs == Graphs::none) return;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (settings.graphs == Graphs::layer) graphs_[i] = captured(i, i + 1);

@@ -78,7 +78,7 @@ def cycle(bench, figures, broken):
         layers = int(HBM * factor) // LAYER
         bench.set_rates(hbm, link)
         arguments = ["--layers", str(layers)]
-        native, _ = bench.run(arguments + ["--rounds", "80"])
+        native, _ = bench.run(arguments + ["--rounds", "60"])
         compute = steady(native)
         over_link = (layers * LAYER - HBM) * MIB / (link * 1e9)
         best = max(compute, over_link)
@@ -89,7 +89,7 @@ def cycle(bench, figures, broken):
         for graphs in ["none", "layer", "step"]:
             row = {}
             for policy in POLICIES:
-                report, stats = bench.run(arguments + ["--graphs", graphs, "--rounds", "80"], policy)
+                report, stats = bench.run(arguments + ["--graphs", graphs, "--rounds", "60"], policy)
                 if report["sum"] != native["sum"]:
                     broken.append(f"{factor} x, graphs {graphs}, {policy}: the sum differs")
                 row[policy] = {"x_best": steady(report) / best, "flips": stats["flips"],
