@@ -9,6 +9,18 @@ namespace {
 
 using Indices = std::vector<std::size_t>;
 
+// Others wait no longer than that for what changing costs, unless the quantum says so.
+constexpr std::chrono::seconds longest_for_changes{60};
+
+std::chrono::nanoseconds turn_of(const Contest& contest, const Indices& active) {
+  std::chrono::nanoseconds change{0};
+  for (const std::size_t i : active) change = std::max(change, contest.claims[i].change);
+  const auto percent = static_cast<std::int64_t>(std::max<std::uint64_t>(contest.most_lost, 1));
+  const auto within =
+      std::min<std::chrono::nanoseconds>(change * 100 / percent, longest_for_changes);
+  return std::max(contest.quantum, within);
+}
+
 class Sharing {
  public:
   explicit Sharing(const Contest& contest)
@@ -56,8 +68,10 @@ class Sharing {
   }
 
   void take_turns() {
+    turn_ = turn_of(contest_, active_);
     const std::size_t first = whose_turn();
     shares_[first].has_turn = true;
+    shares_[first].turn = turn_;
     give(first);
     for (const std::size_t i : active_) {
       if (i == first) continue;
@@ -72,7 +86,7 @@ class Sharing {
     // What they were served until now was nobody's loss.
     if (!current) return sooner_than(next, std::chrono::nanoseconds::min());
     const Claim& has = claims_[*current];
-    if (contest_.now - has.turn_since >= contest_.quantum) return next;
+    if (contest_.now - has.turn_since >= turn_) return next;
     return sooner_than(*current, has.turn_since);
   }
 
@@ -105,6 +119,7 @@ class Sharing {
   std::vector<Share> shares_;
   Indices active_;  // who was served least first
   Indices idle_;    // who had work last first
+  std::chrono::nanoseconds turn_{0};
 };
 
 }  // namespace

@@ -28,6 +28,8 @@ struct Claim {
   std::chrono::nanoseconds active_since{0};  // without a pause
   std::chrono::nanoseconds served{0};        // turns that it had, the longer the less it weighs
   std::chrono::nanoseconds turn_since{0};    // 0: it has none
+  // What it took, the last time or so far, until all it wants was back once it had its turn.
+  std::chrono::nanoseconds change{0};
 };
 
 // Every claim on one GPU, and what there is.
@@ -35,13 +37,15 @@ struct Contest {
   std::span<const Claim> claims;
   Bytes room;
   std::chrono::nanoseconds now{0};
-  std::chrono::nanoseconds quantum{0};  // how long a turn is
+  std::chrono::nanoseconds quantum{0};  // how long a turn is at least
+  std::uint64_t most_lost = 100;        // percent of a turn that changing may take
 };
 
 struct Share {
-  Bytes grant;            // what it may hold
-  bool runs = true;       // otherwise its work waits for its turn
-  bool has_turn = false;  // the one that all others have to make room for
+  Bytes grant;                       // what it may hold
+  bool runs = true;                  // otherwise its work waits for its turn
+  bool has_turn = false;             // the one that all others have to make room for
+  std::chrono::nanoseconds turn{0};  // how long a turn is now
   bool operator==(const Share&) const = default;
 };
 

@@ -12,7 +12,7 @@ namespace vhbm {
 namespace {
 
 constexpr std::uint64_t magic = 0x6d69616c'6d626876;  // "vhbmlaim"
-constexpr std::uint64_t layout = 1;
+constexpr std::uint64_t layout = 2;
 constexpr std::chrono::milliseconds between_looks{100};
 constexpr auto relaxed = std::memory_order_relaxed;
 
@@ -27,7 +27,7 @@ struct Claims::File {
   GpuUuid gpu;
   std::atomic<std::uint64_t> id, wants, floor, holds;
   std::atomic<std::uint32_t> gpu_class, priority, active, responds;
-  std::atomic<std::int64_t> active_at, active_since, served, turn_since, published_at;
+  std::atomic<std::int64_t> active_at, active_since, served, turn_since, change, published_at;
 
   void write(const Claim& claim, std::chrono::nanoseconds now) noexcept {
     id.store(claim.id, relaxed);
@@ -42,6 +42,7 @@ struct Claims::File {
     active_since.store(count(claim.active_since), relaxed);
     served.store(count(claim.served), relaxed);
     turn_since.store(count(claim.turn_since), relaxed);
+    change.store(count(claim.change), relaxed);
     published_at.store(count(now), std::memory_order_release);
   }
   [[nodiscard]] Claim read(std::chrono::nanoseconds now) const noexcept {
@@ -60,7 +61,8 @@ struct Claims::File {
             time(active_at),
             time(active_since),
             time(served),
-            time(turn_since)};
+            time(turn_since),
+            time(change)};
   }
 };
 

@@ -136,6 +136,7 @@ struct Device {
   std::atomic<Epoch> slept_at{0};  // when the process last fell asleep
   // It woke then, and what left with the sleep is still coming back.
   std::atomic<bool> returning{false};
+  std::atomic<std::uint64_t> resident_before_sleep{0};  // bytes that then are all back
   std::atomic<std::chrono::steady_clock::time_point> woken_at{};
   std::mutex lock;
   // Destinations of copies that were given up but may still be landing.

@@ -122,9 +122,11 @@ void GpuShare::refresh(std::chrono::nanoseconds now) {
     decide(member, now);
     runs = runs && member.share.runs;
     has_turn = has_turn || member.share.has_turn;
+    if (member.share.has_turn) turn_ = member.share.turn;
   }
   has_turn_ = has_turn;
   take_turn(now);
+  measure_change(now);
   if (!runs_.exchange(runs) && runs) sleep_.look_again();
   for (Member& member : members_) apply(member, now);
 }
@@ -180,6 +182,7 @@ void GpuShare::claim(Member& member) const {
   own.active_since = active_since_;
   own.served = served_;
   own.turn_since = turn_since_;
+  own.change = change_;
 }
 
 void GpuShare::decide(Member& member, std::chrono::nanoseconds now) {
@@ -193,7 +196,8 @@ void GpuShare::decide(Member& member, std::chrono::nanoseconds now) {
   Bytes room;
   for (const Claim& one : claims) room += one.holds;
   room = std::min(shared_hbm(device.total), room + *member.free);
-  const std::vector<Share> shares = share_out_({claims, room, now, options_.gpu_quantum});
+  const std::vector<Share> shares =
+      share_out_({claims, room, now, options_.gpu_quantum, options_.gpu_turn_loss.value});
   Bytes granted;
   for (const Share& one : shares) granted += one.grant;
   member.share = shares.front();
@@ -210,11 +214,23 @@ void GpuShare::look_for_room(Member& member) {
 void GpuShare::take_turn(std::chrono::nanoseconds now) {
   if (!has_turn_) {
     turn_since_ = {};
-  } else if (turn_since_.count() == 0 || now - turn_since_ >= options_.gpu_quantum) {
+  } else if (turn_since_.count() == 0 || now - turn_since_ >= turn_) {
     if (turn_since_.count() == 0) {
       for (Member& member : members_) member.device.device->stats.add(Stat::turns, 1);
+      change_since_ = now;
+      comes_back_ = true;
     }
     turn_since_ = now;
+  }
+}
+
+void GpuShare::measure_change(std::chrono::nanoseconds now) {
+  if (!has_turn_) comes_back_ = false;
+  if (!comes_back_) return;
+  change_ = now - change_since_;
+  comes_back_ = process_.sleep.load() != SleepState::awake;
+  for (const Member& member : members_) {
+    comes_back_ = comes_back_ || member.device.device->returning.load(std::memory_order_relaxed);
   }
 }
 

@@ -70,6 +70,7 @@ class GpuShare {
   void decide(Member& member, std::chrono::nanoseconds now);
   static void look_for_room(Member& member);
   void take_turn(std::chrono::nanoseconds now);
+  void measure_change(std::chrono::nanoseconds now);
   void apply(Member& member, std::chrono::nanoseconds now);
   void give(Member& member, Bytes surplus, std::chrono::nanoseconds now);
   [[nodiscard]] bool is_asleep() const { return process_.sleep.load() == SleepState::asleep; }
@@ -83,9 +84,11 @@ class GpuShare {
   std::mutex mutex_;
   std::deque<Member> members_;
   std::uint64_t seen_work_ = 0;
-  bool active_ = false, has_turn_ = false;
+  bool active_ = false, has_turn_ = false, comes_back_ = false;
   std::chrono::nanoseconds active_at_{0}, active_since_{0}, served_{0}, turn_since_{0},
       last_round_{0};
+  std::chrono::nanoseconds turn_{0};  // how long it lasts
+  std::chrono::nanoseconds change_since_{0}, change_{0};
   std::chrono::nanoseconds next_try_{0};  // to fall asleep
   int failed_tries_ = 0;
   std::atomic<bool> runs_{true};

@@ -116,11 +116,8 @@ void Pager::round() {
   }
   if (device_.frozen() || resting() || ahead_of_copy_rate() || decisions_.plan == nullptr) return;
   const Plan plan = make_plan();
+  if (plan.empty() || is_back()) end_return();
   if (plan.empty()) {
-    if (device_.returning.exchange(false)) {
-      const std::chrono::nanoseconds took = Clock::now() - device_.woken_at.load();
-      device_.stats.set(Stat::return_ns, static_cast<std::uint64_t>(took.count()));
-    }
     device_.drop_arrivals();
     wants_quiet_point_.store(false, std::memory_order_relaxed);
     return;
@@ -368,6 +365,16 @@ void Pager::rest_after_waking() {
   const Clock::duration stall = Clock::now() - woken;
   next_flip_ = std::max(next_flip_,
                         Clock::now() + std::min<Clock::duration>(stall, longest_rest_after_waking));
+}
+
+bool Pager::is_back() const {
+  return device_.stats.get(Stat::resident_bytes) >= device_.resident_before_sleep.load();
+}
+
+void Pager::end_return() {
+  if (!device_.returning.exchange(false)) return;
+  const std::chrono::nanoseconds took = Clock::now() - device_.woken_at.load();
+  device_.stats.set(Stat::return_ns, static_cast<std::uint64_t>(took.count()));
 }
 
 void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least) {

@@ -73,6 +73,9 @@ class Pager {
   // Keeps the gate open long enough after it was closed that stall_limit holds.
   void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least);
   void rest_after_waking();
+  // Whether as much as left HBM with the last sleep is in HBM again.
+  [[nodiscard]] bool is_back() const;
+  void end_return();
   void learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in);
 
   Device& device_;

@@ -260,7 +260,11 @@ void Sleep::send_away(PagedDevice& one, Bytes most) {
   {
     // No work is in flight that could reach what was freed.
     std::lock_guard lock(device.lock);
-    device.returning.store(false, std::memory_order_relaxed);
+    const std::uint64_t resident = device.stats.get(Stat::resident_bytes);
+    // What was still coming back from the last sleep is to come back from this one.
+    const bool all_back = !device.returning.exchange(false, std::memory_order_relaxed);
+    std::atomic<std::uint64_t>& before = device.resident_before_sleep;
+    before.store(all_back ? resident : std::max(resident, before.load()));
     one.allocator.empty_graveyard();
     one.allocator.give_up_idle(IdleRegions::Clock::now());
   }

@@ -156,7 +156,8 @@ def at_once(bench, figures, broken):
     figures["at_once"] = {"one_after_the_other_s": 2 * single}
     print(f"  one after the other       {2 * single:6.1f} s   1.00")
     for name, share in (("turns", {"share_gpu": "1", "gpu_quantum": "5s"}),
-                        ("turns of 200 ms", {"share_gpu": "1", "gpu_quantum": "200ms"}),
+                        ("turns of 200 ms", {"share_gpu": "1", "gpu_quantum": "200ms", "gpu_turn_loss": "100%"}),
+                        ("200 ms and what pays", {"share_gpu": "1", "gpu_quantum": "200ms"}),
                         ("half of HBM each", {"hbm_limit": "25%"})):
         reports, took = bench.together((BUSY, share), (BUSY, share))
         compare(reports, one, name, broken)

@@ -24,7 +24,7 @@ Claim claim_of(std::uint64_t id, std::uint64_t wanted) {
 
 std::vector<Share> shared_among(const std::vector<Claim>& claims, std::uint64_t room,
                                 std::chrono::nanoseconds now = 10s) {
-  return share_out({claims, gib(room), now, quantum});
+  return share_out({claims, gib(room), now, quantum, 10});
 }
 
 TEST(Turns, WhereAllFitEverybodyHasWhatItWants) {
@@ -46,7 +46,7 @@ TEST(Turns, WhatCannotLeaveIsNotGivenAway) {
   claims[1].active = false;
   claims[1].floor = gib(15);
   const auto shares = shared_among(claims, 100);
-  EXPECT_EQ(shares, (std::vector<Share>{{gib(85), true, true}, {gib(15)}}));
+  EXPECT_EQ(shares, (std::vector<Share>{{gib(85), true, true, quantum}, {gib(15)}}));
 }
 
 TEST(Turns, WhoDoesNotRespondKeepsWhatItHoldsAndHasNoTurn) {
@@ -55,7 +55,8 @@ TEST(Turns, WhoDoesNotRespondKeepsWhatItHoldsAndHasNoTurn) {
   claims[0].holds = gib(20);
   claims[0].turn_since = 9500ms;
   const auto shares = shared_among(claims, 100);
-  EXPECT_EQ(shares, (std::vector<Share>{{gib(20)}, {gib(80), true, true}, {gib(0), false}}));
+  EXPECT_EQ(shares,
+            (std::vector<Share>{{gib(20)}, {gib(80), true, true, quantum}, {gib(0), false}}));
 }
 
 TEST(Turns, TheOneThatWasServedLeastIsFirstAndWhoFitsBesideItRunsToo) {
@@ -64,7 +65,8 @@ TEST(Turns, TheOneThatWasServedLeastIsFirstAndWhoFitsBesideItRunsToo) {
   claims[1].served = 1s;
   claims[2].served = 5s;
   const auto shares = shared_among(claims, 100);
-  EXPECT_EQ(shares, (std::vector<Share>{{gib(10), false}, {gib(60), true, true}, {gib(30), true}}));
+  EXPECT_EQ(shares, (std::vector<Share>{
+                        {gib(10), false}, {gib(60), true, true, quantum}, {gib(30), true}}));
 }
 
 TEST(Turns, LastAQuantum) {
@@ -73,6 +75,24 @@ TEST(Turns, LastAQuantum) {
   claims[0].served = 500ms;
   EXPECT_TRUE(shared_among(claims, 100, 10900ms)[0].has_turn);
   EXPECT_TRUE(shared_among(claims, 100, 11000ms)[1].has_turn);
+}
+
+TEST(Turns, LastLongerWhereChangingTakesMoreThanItsShare) {
+  std::vector<Claim> claims{claim_of(1, 80), claim_of(2, 80)};
+  claims[0].turn_since = 10s;
+  claims[0].served = 500ms;
+  claims[0].change = 90ms;
+  EXPECT_TRUE(shared_among(claims, 100, 11000ms)[1].has_turn) << "a tenth of a quantum is more";
+  claims[1].change = 300ms;
+  EXPECT_TRUE(shared_among(claims, 100, 12900ms)[0].has_turn);
+  EXPECT_EQ(shared_among(claims, 100, 12900ms)[0].turn, 3s);
+  EXPECT_TRUE(shared_among(claims, 100, 13000ms)[1].has_turn);
+  claims[1].active = false;
+  claims.push_back(claim_of(3, 80));
+  EXPECT_TRUE(shared_among(claims, 100, 11000ms)[2].has_turn) << "who has no work changes nothing";
+  claims[2].change = 1h;
+  EXPECT_TRUE(shared_among(claims, 100, 69s)[0].has_turn);
+  EXPECT_TRUE(shared_among(claims, 100, 70s)[2].has_turn) << "nobody waits longer than a minute";
 }
 
 TEST(Turns, OfTwoThatTookTheTurnAtOnceTheFirstHasIt) {

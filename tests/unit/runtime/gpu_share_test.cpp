@@ -143,6 +143,14 @@ class SharedGpu : public PagerTest {
     return std::make_unique<Server>(driver_, options, context_);
   }
 
+  [[nodiscard]] GpuUuid gpu() const {
+    CUuuid told{};
+    EXPECT_CUDA(cuDeviceGetUuid(&told, device_));
+    GpuUuid uuid;
+    std::copy(std::begin(told.bytes), std::end(told.bytes), uuid.begin());
+    return uuid;
+  }
+
   Bytes much, little;  // two of the one do not fit, two of the other do
 
  private:
@@ -250,13 +258,29 @@ TEST_F(SharedGpu, AProcessThatEndsLeavesItsShareToTheOthers) {
   EXPECT_TRUE(one->is_right());
 }
 
+TEST_F(SharedGpu, TellsWhatChangingTheTurnTook) {
+  Claims watching(state_dir_, gpu());
+  std::string why_not;
+  ASSERT_TRUE(watching.join(0, &why_not)) << why_not;
+  const auto one = server(), other = server();
+  one->have(much);
+  other->have(much);
+  one->work();
+  other->work();
+  const auto now = [] { return std::chrono::steady_clock::now().time_since_epoch(); };
+  EXPECT_TRUE(eventually([&] {
+    const std::vector<Claim>& claims = watching.all(now());
+    return std::count_if(claims.begin(), claims.end(), [](const Claim& claim) {
+             return claim.change > 1us && claim.change < 10s;
+           }) == 2;
+  }));
+  one->rest();
+  other->rest();
+}
+
 // Stopped with its turn: its claim stays, and is published no more.
 TEST_F(SharedGpu, NobodyWaitsForOneThatIsStopped) {
-  CUuuid told{};
-  ASSERT_CUDA(cuDeviceGetUuid(&told, device_));
-  GpuUuid gpu;
-  std::copy(std::begin(told.bytes), std::end(told.bytes), gpu.begin());
-  Claims stopped(state_dir_, gpu);
+  Claims stopped(state_dir_, gpu());
   std::string why_not;
   ASSERT_TRUE(stopped.join(0, &why_not)) << why_not;
   const auto one = server();
