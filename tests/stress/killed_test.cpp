@@ -46,7 +46,8 @@ class Killed : public ::testing::Test {
   // A paging server in a session of its own. With a summary `vhbm run` stays beside it.
   pid_t start(bool with_summary) {
     std::vector<std::string> command = {VHBM_COMMAND, "run"};
-    for (const char* option : {"hbm_limit=12MiB", "pager_interval=1ms", "stall_limit=90%"}) {
+    for (const char* option :
+         {"hbm_limit=12MiB", "pager_interval=1ms", "stall_limit=90%", "thrash_guard=0"}) {
       command.insert(command.end(), {"--set", option});
     }
     if (with_summary) command.insert(command.end(), {"--summary", folder_ / "summary.json"});

@@ -21,7 +21,7 @@ const std::string on_gpu = "LD_LIBRARY_PATH=" VHBM_LIB_DIR " SIMGPU_HBM=256MiB "
 // Paging all the time: 64 MiB of memory, 32 MiB of HBM.
 const std::string paged = "env LD_PRELOAD=" PRELOAD " VHBM_STATE_DIR=" + state +
                           " VHBM_HBM_LIMIT=32MiB VHBM_HOST_LIMIT=128MiB VHBM_PAGER_INTERVAL=1ms "
-                          "VHBM_STALL_LIMIT=100% ";
+                          "VHBM_STALL_LIMIT=100% VHBM_THRASH_GUARD=false ";
 const std::string program = PROCESS_PROGRAM " ";
 
 class Process : public ::testing::Test {

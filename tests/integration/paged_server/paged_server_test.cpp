@@ -60,7 +60,7 @@ TEST_P(PagedServer, PutsOutTheSameInAQuarterOfItsMemory) {
     // This server changes no weights in place, so it may be promised.
     const std::string promise = *seed == '1' ? "0" : "1";
     const std::string vhbm = VHBM_COMMAND " run --hbm-limit " + kQuarter +
-                             " --set pager_interval=1ms --set stall_limit=90%"
+                             " --set pager_interval=1ms --set stall_limit=90% --set thrash_guard=0"
                              " --set quiesce_deadline=50ms --set weights_are_readonly=" +
                              promise + " --summary " + kFolder + "/summary.json -- ";
     ASSERT_EQ(shell(environment, vhbm + kServer + kFolder + "/paged.json" + arguments), 0)

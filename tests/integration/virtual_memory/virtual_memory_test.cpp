@@ -56,7 +56,7 @@ TEST_P(VirtualMemory, PutsOutTheSameInAQuarterOfIt) {
   const std::string environment = "SIMGPU_FUZZ=1:20 SIMGPU_SUMMARY=" + folder +
                                   "/device.json VHBM_STATE_DIR=" + folder + "/state " + sanitizer;
   const std::string vhbm = VHBM_COMMAND " run --hbm-limit " + std::to_string(quarter) +
-                           " --set pager_interval=1ms --set stall_limit=90%"
+                           " --set pager_interval=1ms --set stall_limit=90% --set thrash_guard=0"
                            " --set quiesce_deadline=50ms --summary " +
                            folder + "/summary.json -- ";
   EXPECT_EQ(run(environment, vhbm), expected);

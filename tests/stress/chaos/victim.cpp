@@ -131,6 +131,7 @@ Program Victim::program(int page, int output) const {
                    {"SIMGPU_HOST", setup_.host},
                    {"SIMGPU_FUZZ", std::to_string(index_ + 1) + ":1"}};
   if (index_ % 2 == 1) made.settings["VHBM_IDLE_SECONDS"] = "100ms";
+  if (index_ % 4 != 0) made.settings["VHBM_THRASH_GUARD"] = "false";  // moves at every chance
   if (index_ % 3 == 0) {
     made.settings["VHBM_SHARE_GPU"] = "1";
     made.settings["VHBM_GPU_QUANTUM"] = "50ms";
