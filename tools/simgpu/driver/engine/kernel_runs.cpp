@@ -27,7 +27,8 @@ std::unique_ptr<KernelRuns> KernelRuns::begin() {
 void KernelRuns::add(const KernelWork& work, const GraphPlace& place,
                      KernelSpan::Clock::time_point begin, const Recorder* recorder) {
   runs_.push_back({work.image, work.kernel, work.grid, work.block, work.shared_bytes, place, begin,
-                   KernelSpan::Clock::now(), recorder == nullptr ? 0 : recorder->phases.size() - 1});
+                   KernelSpan::Clock::now(),
+                   recorder == nullptr ? 0 : recorder->phases.size() - 1});
 }
 
 void KernelRuns::last_as_slept(const Recorder& recorder) {
