@@ -28,6 +28,7 @@ Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
   auto device = Device::start(driver, options, process);
   if (!device.ok()) return device.status();
   std::unique_ptr<PagedDevice> started(new PagedDevice(std::move(*device), process, decisions));
+  if (started->device->is_first) started->device->recording.start_by_options();
   Status status = started->pager.start();
   if (status.ok()) status = started->host_pool.start();
   if (!status.ok()) return status;
@@ -118,6 +119,7 @@ void PagedDevice::touched(DeviceAddress address, Bytes length, Access access) no
 void PagedDevice::stop() noexcept {
   host_pool.stop();
   pager.stop();
+  device->recording.stop("the process ended");
 }
 
 }  // namespace vhbm

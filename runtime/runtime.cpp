@@ -296,8 +296,11 @@ void Runtime::stop() noexcept {
   devices_->orders.stop();
   if (devices_->share != nullptr) devices_->share->stop();
   devices_->sleep.stop();
-  devices_->each([](PagedDevice& one) { one.stop(); });
   const bool child = getpid() != devices_->owner;
+  if (child) {
+    devices_->each([](PagedDevice& one) { one.device->recording.leave_to_parent(); });
+  }
+  devices_->each([](PagedDevice& one) { one.stop(); });
   // The parent's flip may have been under way: nobody here would open the gate again.
   if (child) gate_->open();
   if (devices_->share != nullptr) {
