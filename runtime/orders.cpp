@@ -262,8 +262,11 @@ bool flag_of(const Json& request, const char* key) {
   return request[key].get<bool>();
 }
 
-std::string told_recording(const recording::Recorder::Progress& progress) {
-  return told({{"ok", true},
+std::string told_recording(PagedDevice& one) {
+  DeviceRecording& made = one.device->recording;
+  const recording::Recorder::Progress progress = made.progress();
+  const KernelRecording::Told kernels = one.device->process.kernels.told(made.recorder());
+  Json answer({{"ok", true},
                {"on", progress.on},
                {"file", progress.file},
                {"written", progress.written.value},
@@ -272,6 +275,12 @@ std::string told_recording(const recording::Recorder::Progress& progress) {
                {"uses", progress.uses},
                {"left_out", progress.left_out},
                {"ended", progress.ended}});
+  if (kernels.asked) {
+    answer["kernels"] = kernels.kernels;
+    answer["kernels_lost"] = kernels.lost;
+    answer["no_kernels"] = kernels.why_not;
+  }
+  return told(answer);
 }
 
 std::string record(const Devices& devices, const Json& request) {
@@ -285,14 +294,22 @@ std::string record(const Devices& devices, const Json& request) {
   wish.length = time_of(request, "length_ms", std::chrono::milliseconds(0));
   wish.replace = flag_of(request, "replace");
   PagedDevice& one = recorded_device(devices, request);
-  if (Status status = one.device->recording.start(wish); !status.ok()) refuse(status.message());
-  return told_recording(one.device->recording.progress());
+  DeviceRecording& made = one.device->recording;
+  KernelRecording& kernels = one.device->process.kernels;
+  // Those of a recording that is under way stay its own.
+  const bool with_kernels = flag_of(request, "kernels") && !made.is_on();
+  if (with_kernels) kernels.join(wish, made.recorder(), one.device->ordinal);
+  if (Status status = made.start(wish); !status.ok()) {
+    if (with_kernels) kernels.leave();
+    refuse(status.message());
+  }
+  return told_recording(one);
 }
 
 std::string recording_of(const Devices& devices, const Json& request) {
-  DeviceRecording& made = recorded_device(devices, request).device->recording;
-  if (flag_of(request, "end")) made.stop("it was told to end");
-  return told_recording(made.progress());
+  PagedDevice& one = recorded_device(devices, request);
+  if (flag_of(request, "end")) one.device->recording.stop("it was told to end");
+  return told_recording(one);
 }
 
 Json parse(const std::string& request) {

@@ -33,11 +33,13 @@ Runtime::~Runtime() {
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
                                                 Decisions decisions,
-                                                std::unique_ptr<BlockStore> below) {
+                                                std::unique_ptr<BlockStore> below,
+                                                std::unique_ptr<KernelTimes> kernel_times) {
   try {
     set_log_level(options.log);
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->devices_ = std::make_unique<Devices>(driver, options, decisions);
+    runtime->devices_->process.kernels.set_source(std::move(kernel_times));
     if (Status status = runtime->add_device(); !status.ok()) return status;
     if (below != nullptr) runtime->devices_->spill_to(std::move(below));
     if (options.share_gpu && decisions.share_out != nullptr) runtime->devices_->share_gpus();

@@ -26,17 +26,19 @@
 namespace vhbm {
 
 class Devices;
+class KernelTimes;
 class VirtualMemory;
 struct SharedHandle;
 
 class Runtime {
  public:
   // As add_device(), for the first one. Requires `driver` outliving the runtime. `below` takes what
-  // has slept for spill_after; without it sleepers stay in host memory.
+  // has slept for spill_after; without it sleepers stay in host memory. `kernel_times` is for
+  // recordings that are to have kernels.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
   [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(
       const Driver& driver, const Options& options, Decisions decisions = {},
-      std::unique_ptr<BlockStore> below = {});
+      std::unique_ptr<BlockStore> below = {}, std::unique_ptr<KernelTimes> kernel_times = {});
   // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 

@@ -86,13 +86,17 @@ void DeviceRecording::start_by_options() {
   recording::Recorder::Wish wish;
   wish.file = options.record;
   wish.limit = options.record_limit.resolve({}, gib(1));
+  KernelRecording& kernels = device_.process.kernels;
+  if (options.record_kernels) kernels.join_soon(wish, recorder_, device_.ordinal);
   Status status = start(wish);
   if (!status.ok() && access(wish.file.c_str(), F_OK) == 0) {
     // The file is another process's of the same program.
     wish.file += "." + std::to_string(getpid());
     status = start(wish);
   }
-  if (!status.ok()) log_warn("nothing is recorded: {}", status.message());
+  if (status.ok()) return;
+  if (options.record_kernels) kernels.leave();
+  log_warn("nothing is recorded: {}", status.message());
 }
 
 void DeviceRecording::round() noexcept {

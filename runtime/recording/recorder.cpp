@@ -45,16 +45,18 @@ Status Recorder::start(const Wish& wish, TraceHeader header) {
 
 void Recorder::stop(const char* why) noexcept {
   if (worker_ == nullptr) return;
-  on_.store(false);
   worker_->stop();
   // Otherwise the thread is stuck in the file system, and what it has in hand is its own.
   if (worker_->ended() && writes_) {
     try {
+      while (writes_ && fed(true)) write(nullptr);
+      on_.store(false);
       write(why);
     } catch (const std::exception&) {
     }
     finish(why);
   }
+  on_.store(false);
 }
 
 void Recorder::leave_to_parent() noexcept {
@@ -101,6 +103,7 @@ void Recorder::add(Source source, Clock::time_point at, const Content& content) 
 }
 
 void Recorder::write(const char* why_last) {
+  if (!writes_) return;
   taken_.clear();
   for (auto& stream : streams_) stream->queue.take(taken_);
   auto written = writer_.write(taken_, saturating_minus(wish_.limit, for_the_end));
@@ -130,17 +133,31 @@ void Recorder::finish(std::string why) noexcept {
   writes_ = false;
   written_.store(writer_.written().value);
   writer_.close();
+  end_feeding();
   const std::lock_guard lock(mutex_);
   ended_ = std::move(why);
   length_ = Clock::now() - begin_;
+}
+
+// What is told by now is not recorded any more.
+void Recorder::end_feeding() noexcept {
+  try {
+    while (fed(true)) {
+    }
+  } catch (const std::exception&) {
+  }
 }
 
 void Recorder::round() noexcept {
   if (!writes_) return;
   const bool over = wish_.length.count() != 0 && Clock::now() - begin_ >= wish_.length;
   const char* const given_up = given_up_.load();
+  const char* const why_last = given_up != nullptr ? given_up
+                               : over              ? "its time was over"
+                                                   : nullptr;
   try {
-    write(given_up != nullptr ? given_up : over ? "its time was over" : nullptr);
+    while (writes_ && fed(why_last != nullptr)) write(nullptr);
+    write(why_last);
   } catch (const std::exception&) {
     finish("there was no memory to write it with");
   }

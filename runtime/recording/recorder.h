@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,6 +37,9 @@ class Recorder {
     Bytes limit;                         // that the file may take
     std::chrono::nanoseconds length{0};  // 0: until it is stopped
     bool replace = false;                // a file that is there already
+    // Asked on the recorder's thread, block for block, for what is recorded only when it is asked
+    // for; true: there is more. With `last` when the recording ends, until there is no more.
+    std::function<bool(bool last)> feed;
   };
   struct Progress {
     bool on = false;
@@ -90,11 +94,13 @@ class Recorder {
   };
 
   void put(Stream& stream, const Record& record);
+  [[nodiscard]] bool fed(bool last) { return wish_.feed != nullptr && wish_.feed(last); }
   [[nodiscard]] static left_out missing_of(const Stream& stream) noexcept;
   void round() noexcept;
   // What is in the rings, and at the end of all why that is.
   void write(const char* why_last);
   void finish(std::string why) noexcept;
+  void end_feeding() noexcept;
 
   const std::size_t queue_size_;
   std::atomic<bool> on_{false};

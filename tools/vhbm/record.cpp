@@ -53,7 +53,7 @@ struct Request {
   std::string file, timeline, limit = "1GiB";
   std::optional<double> seconds;
   std::optional<int> device;
-  bool force = false, json = false;
+  bool force = false, json = false, kernels = false;
 };
 
 int refuse(const std::string& why) {
@@ -72,6 +72,10 @@ std::string told(const Order& progress) {
   const auto number = [&](const char* key) { return progress.value(key, std::uint64_t{0}); };
   std::string text = duration_text(number("length_ns")) + ", " + bytes_text(number("written")) +
                      ", " + std::to_string(number("uses")) + " uses";
+  if (progress.contains("kernels")) text += ", " + std::to_string(number("kernels")) + " kernels";
+  if (number("kernels_lost") != 0) {
+    text += " and " + std::to_string(number("kernels_lost")) + " more that could not be told";
+  }
   if (number("left_out") != 0) {
     text += "; " + std::to_string(number("left_out")) + " records were left out, since the file " +
             "could not be written as fast";
@@ -98,7 +102,8 @@ class Recording {
     Order order{{"command", "record"},
                 {"file", request_.file},
                 {"limit", limit.value},
-                {"replace", request_.force}};
+                {"replace", request_.force},
+                {"kernels", request_.kernels}};
     if (request_.seconds) {
       order["length_ms"] = static_cast<std::uint64_t>(*request_.seconds * 1000);
     }
@@ -112,6 +117,7 @@ class Recording {
     }
     if (answer.exit_code != exit_ok) return fail(answer);
     Order last = answer.reply;
+    std::string no_kernels = tell_missing_kernels(last, "");
     while (last.value("on", false)) {
       show(last);
       const bool ended = sigtimedwait(&ends, nullptr, &look_interval) > 0;
@@ -119,6 +125,7 @@ class Recording {
       if (answer.exit_code == exit_no_process) break;
       if (answer.exit_code != exit_ok) return fail(answer);
       last = answer.reply;
+      no_kernels = tell_missing_kernels(last, no_kernels);
     }
     clear();
     return finish(last, answer.exit_code == exit_no_process);
@@ -143,6 +150,16 @@ class Recording {
     if (!shows()) return;
     std::fprintf(stderr, "\rrecording process %d: %s (Ctrl-C ends it)\033[K",
                  static_cast<int>(process_), told(progress).c_str());
+  }
+  // Why there are none, or no more, unless that was told.
+  [[nodiscard]] std::string tell_missing_kernels(const Order& reply,
+                                                 const std::string& told) const {
+    std::string why = reply.value("no_kernels", std::string());
+    if (why == told) return why;
+    clear();
+    std::fprintf(stderr, "vhbm: process %d: no kernel times: %s\n", static_cast<int>(process_),
+                 why.c_str());
+    return why;
   }
   void clear() const {
     if (shows()) std::fputs("\r\033[K", stderr);
@@ -202,6 +219,7 @@ int run_recorded(const Request& request) {
   std::filesystem::remove(request.file);
   setenv("VHBM_RECORD", request.file.c_str(), 1);
   setenv("VHBM_RECORD_LIMIT", request.limit.c_str(), 1);
+  if (request.kernels) setenv("VHBM_RECORD_KERNELS", "true", 1);
   sigset_t set = signals_that_end(), before;
   sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, &before);
@@ -280,6 +298,9 @@ void add_record_command(CLI::App& app, int& exit_code) {
       ->add_option("--timeline", request->timeline,
                    "then also write it as a trace that Perfetto opens")
       ->type_name("FILE");
+  command->add_flag(
+      "--kernels", request->kernels,
+      "also when each kernel ran, from CUPTI, unless a profiler of the program's has it");
   command->add_option("--device", request->device, "which of the process's GPUs, by CUDA's number");
   command->add_flag("--force", request->force, "overwrite FILE");
   command->add_flag("--json", request->json, "the outcome as one line of JSON");

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 class Recording : public TraceFile {
  protected:
-  Recorder::Wish wish(Bytes limit = gib(1)) const { return {path_, limit, 0ns, true}; }
+  Recorder::Wish wish(Bytes limit = gib(1)) const { return {path_, limit, 0ns, true, {}}; }
   static uses some_uses(std::size_t count) {
     return {1, 0, std::vector<std::uint64_t>(count, packed_use(1, 7))};
   }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "replay/kernel_tracks.h"
 #include "replay/residency.h"
 #include "runtime/flip.h"
 #include "runtime/sleep_state.h"
@@ -61,6 +62,7 @@ class Writer {
     }
     end_state(guard_track, guard_since_, "holds back what would come");
     end_state(sleep_track, sleep_since_, sleep_name(sleep_));
+    show_kernels();
     out_ << "\n]}\n";
   }
 
@@ -120,7 +122,7 @@ class Writer {
 
   void show(const recording::uses& one);
   void show(const recording::flip& one);
-  void show(const recording::kernel& one);
+  void show_kernels();
   void show(const recording::closure& one) {
     span(pager, gate, "frees", one.begin, one.stall_ns, {{"drain_us", microseconds(one.drain_ns)}});
   }
@@ -154,7 +156,6 @@ class Writer {
   bool first_ = true;
   std::uint64_t at_ = 0, uses_until_ = 0, guard_since_ = 0, sleep_since_ = 0, sleep_ = 0;
   std::set<std::uint8_t> lanes_;
-  std::set<std::uint64_t> streams_;
 };
 
 // What a round of the pager learnt was used since the round before: nearer than that, its time is
@@ -218,12 +219,17 @@ void Writer::show(const recording::flip& one) {
   if (one.stall_ns != 0) span(pager, gate, "flip", one.begin + one.prepare_ns, one.stall_ns);
 }
 
-void Writer::show(const recording::kernel& one) {
-  if (streams_.empty()) name_process(kernels, "kernels, by stream");
-  if (streams_.insert(one.stream).second) {
-    name_track(kernels, one.stream, "stream " + std::to_string(one.stream));
+void Writer::show_kernels() {
+  const KernelTracks tracks = kernel_tracks(recorded_);
+  if (!tracks.names.empty()) name_process(kernels, "kernels, by stream");
+  for (std::size_t i = 0; i < tracks.names.size(); ++i) name_track(kernels, i + 1, tracks.names[i]);
+  for (const auto& [kernel, track] : tracks.slices) {
+    const std::string name = short_name(kernel->name);
+    Json arguments = Json::object();
+    if (name != kernel->name) arguments["kernel"] = kernel->name;
+    span(kernels, track + 1, name, kernel->begin, kernel->end - kernel->begin,
+         std::move(arguments));
   }
-  span(kernels, one.stream, one.name, one.begin, one.end - std::min(one.begin, one.end));
 }
 
 }  // namespace
