@@ -119,6 +119,12 @@ void PagedDevice::touched(DeviceAddress address, Bytes length, Access access) no
 void PagedDevice::stop() noexcept {
   host_pool.stop();
   pager.stop();
+  // What was used since the pager's last look.
+  if (device->recording.is_on() && pager.ended()) {
+    const std::lock_guard lock(device->lock);
+    device->learn_uses();
+    device->recording.round();
+  }
   device->recording.stop("the process ended");
 }
 

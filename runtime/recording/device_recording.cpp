@@ -91,7 +91,7 @@ void DeviceRecording::start_by_options() {
   Status status = start(wish);
   if (!status.ok() && access(wish.file.c_str(), F_OK) == 0) {
     // The file is another process's of the same program.
-    wish.file += "." + std::to_string(getpid());
+    wish.file.append(1, '.').append(std::to_string(getpid()));
     status = start(wish);
   }
   if (status.ok()) return;

@@ -125,20 +125,20 @@ constexpr Take takes[] = {
 }  // namespace
 
 void append(const Record& record, std::string& bytes) {
-  // One each thread, kept for its memory.
-  static thread_local std::string payload;
-  payload.clear();
-  put(static_cast<std::uint64_t>(record.at.count()), payload);
+  const std::size_t begin = bytes.size();
+  put(static_cast<std::uint64_t>(record.at.count()), bytes);
   std::visit(
       [&](const auto& content) {
         if constexpr (!std::is_same_v<std::decay_t<decltype(content)>, std::monostate>) {
-          each_field(content, Putter{payload});
+          each_field(content, Putter{bytes});
         }
       },
       record.content);
-  put(record.content.index(), bytes);
-  put(payload.size(), bytes);
-  bytes += payload;
+  // What stands in front, now that its length is known.
+  std::string front;
+  put(record.content.index(), front);
+  put(bytes.size() - begin, front);
+  bytes.insert(begin, front);
 }
 
 bool take(std::string_view& bytes, Record& record, std::string* why_not) {

@@ -309,7 +309,6 @@ void add_record_command(CLI::App& app, int& exit_code) {
                    "its id, or the name of its program; or after --, a program and its arguments")
       ->type_name("COMMAND");
   command->footer(examples);
-  command->positionals_at_end();
   command->callback([command, request, &exit_code] {
     const auto rest = command->remaining();
     const bool is_command = std::find(rest.begin(), rest.end(), "--") != rest.end();

@@ -213,6 +213,9 @@ std::string Intake::take(const recording::limits& one) {
   made_.link_to_host = std::max(made_.link_to_host, one.link_to_host);
   event(Event::Kind::bound, static_cast<std::uint32_t>(made_.workload.bounds.size()));
   made_.workload.bounds.push_back({{one.hbm_limit}, {one.host_limit}, {one.native_bytes}});
+  // What a program takes beside its regions it mostly takes early, and keeps.
+  Bytes& native = made_.workload.first.native;
+  native = std::max(native, Bytes{one.native_bytes});
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "replay/report.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 
@@ -47,8 +48,12 @@ Row row_of(const std::string& policy, const Happened& happened) {
           happened.foreseen,   happened.seen};
 }
 
-std::string number(double value) {
-  return text(value < 100 ? "%.2f" : "%.0f", value);
+std::string number(std::optional<double> value) {
+  return value ? text(*value < 100 ? "%.2f" : "%.0f", *value) : "-";
+}
+
+Json json_of(std::optional<double> value) {
+  return value ? Json(*value) : Json(nullptr);
 }
 
 std::string line_of(const Row& row, const SizeResult& size) {
@@ -77,11 +82,12 @@ std::string line_of(const char* name, const Least& least, const SizeResult& size
 }
 
 std::string table_of(const Recorded& recorded, const Study& study, const SizeResult& size) {
-  std::string made = text(
-      "\nhbm_limit %s%s: %s for chunks, %.0f%% of what the regions take\n",
-      bytes_text(size.limit.value).c_str(), size.own ? " (the recording's own)" : "",
-      bytes_text(size.room.value).c_str(),
-      100 * times(static_cast<double>(size.room.value), static_cast<double>(study.peak.value)));
+  std::string made =
+      text("\nhbm_limit %s%s: %s for chunks, %.0f%% of what the regions take\n",
+           bytes_text(size.limit.value).c_str(), size.own ? " (the recording's own)" : "",
+           bytes_text(size.room.value).c_str(),
+           100 * static_cast<double>(size.room.value) /
+               static_cast<double>(std::max<std::uint64_t>(study.peak.value, 1)));
   made +=
       text("  %-18s %11s %8s %11s %11s %11s %11s %7s %10s %8s\n", "POLICY", "MISSES", "x BELADY",
            "IN PLACE", "MOVED IN", "MOVED OUT", "TIME", "x BEST", "STALL", "FORESEEN");
@@ -100,14 +106,14 @@ Json json_of(const Row& row, const SizeResult& size) {
   const Bytes over_link = row.in_place + row.moved_in;
   return {{"misses", row.misses},
           {"over_link_bytes", over_link.value},
-          {"x_belady", times(static_cast<double>(over_link.value),
-                             static_cast<double>(size.least.over_link.value))},
+          {"x_belady", json_of(times(static_cast<double>(over_link.value),
+                                     static_cast<double>(size.least.over_link.value)))},
           {"in_place_bytes", row.in_place.value},
           {"moved_in_bytes", row.moved_in.value},
           {"moved_out_bytes", row.moved_out.value},
           {"time_ns", row.time.count()},
-          {"x_best",
-           times(static_cast<double>(row.time.count()), static_cast<double>(size.best.count()))},
+          {"x_best", json_of(times(static_cast<double>(row.time.count()),
+                                   static_cast<double>(size.best.count())))},
           {"stall_ns", row.stall.count()},
           {"flips", row.flips},
           {"foreseen_percent", foreseen_percent(row.foreseen, row.seen)}};
@@ -119,8 +125,9 @@ Json json_of(const Least& least) {
 
 }  // namespace
 
-double times(double one, double other) {
-  return other > 0 ? one / other : one > 0 ? 0 : 1;
+std::optional<double> times(double one, double other) {
+  if (other > 0) return one / other;
+  return one > 0 ? std::nullopt : std::optional(1.0);
 }
 
 double foreseen_percent(std::uint64_t foreseen, std::uint64_t seen) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "replay/study.h"
@@ -19,8 +20,8 @@ struct Told {
 [[nodiscard]] nlohmann::ordered_json report_json(const Recorded& recorded, const Choices& choices,
                                                  const Study& study, const Told& told);
 
-// `one` of `other`; 1 where both are nothing, 0 where only the other is.
-[[nodiscard]] double times(double one, double other);
+// So many times `other` is `one`; nothing where `other` is nothing and `one` is not.
+[[nodiscard]] std::optional<double> times(double one, double other);
 // Of the uses that were seen, in percent; as far as there were any.
 [[nodiscard]] double foreseen_percent(std::uint64_t foreseen, std::uint64_t seen);
 

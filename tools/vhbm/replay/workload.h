@@ -52,7 +52,7 @@ struct Workload {
   std::vector<Change> changes;
   std::vector<Bounds> bounds;
   std::vector<Event> events;
-  Bounds first;  // when it began
+  Bounds first;  // when it began; of `native` the most that there was
   Bytes chunk_size = mib(2);
   std::uint64_t unknown_uses = 0;  // of regions that nobody told of: left out
 
