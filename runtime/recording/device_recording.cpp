@@ -212,11 +212,13 @@ void DeviceRecording::moved(const Flip& flip, unsigned outcome, recording::Cause
     made.quiet_point = quiet_point;
     made.begin = recorder_.time_of(times.begin);
     made.prepare_ns = nanoseconds(times.prepared - times.begin);
-    made.drain_ns = nanoseconds(flip.drained_in());
+    // One that was given up waited to its end.
+    const bool got_quiet = times.quiet != times.prepared;
+    made.drain_ns = nanoseconds((got_quiet ? times.quiet : times.end) - times.prepared);
     made.validate_ns = nanoseconds(times.validated - times.quiet);
     made.arrive_ns = nanoseconds(times.arrived - times.validated);
     made.leave_ns = nanoseconds(times.left - times.arrived);
-    made.settle_ns = nanoseconds(times.end - times.left);
+    made.settle_ns = got_quiet ? nanoseconds(times.end - times.left) : 0;
     made.stall_ns = nanoseconds(flip.stall());
     const auto tell = [&](std::span<const Move> moves, std::vector<std::uint64_t>& list) {
       for (const Move& move : moves) {
