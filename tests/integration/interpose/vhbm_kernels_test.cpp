@@ -99,7 +99,7 @@ TEST_F(Kernels, AreInTheTimelineOnRequest) {
   begin();
   const CommandResult plain = record("--seconds 0.3 --timeline " + timeline_);
   EXPECT_EQ(plain.exit_code, 0) << plain.output;
-  EXPECT_EQ(plain.output.find("kernels"), std::string::npos) << plain.output;
+  EXPECT_EQ(plain.output.find(" kernels"), std::string::npos) << plain.output;
   EXPECT_TRUE(kernel_tracks().empty());
   EXPECT_FALSE(has_cupti()) << "nobody asked for kernel times";
 

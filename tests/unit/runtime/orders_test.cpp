@@ -163,8 +163,24 @@ TEST_F(Ordered, ARecordingThatCannotBeIsRefused) {
   EXPECT_EQ(error(R"({"command":"record","file":"/tmp/x","device":3})"),
             "device = 3 is not accepted: expected 0");
   EXPECT_EQ(error(R"({"command":"record","file":"/tmp/x","speed":1})"),
-            "the key \"speed\" is not known: record accepts file limit length_ms replace device");
+            "the key \"speed\" is not known: record accepts file limit length_ms replace kernels "
+            "device");
+  EXPECT_EQ(error(R"({"command":"record","file":"/tmp/x","kernels":7})"),
+            "kernels = 7 is not accepted: expected true or false");
   EXPECT_FALSE(ask("recording").value("on", true));
+}
+
+TEST_F(Ordered, ARecordingGoesWithoutKernelsWhereThereAreNoneAndSaysWhy) {
+  start(64, 64);
+  const std::string file = state_dir_ + "/no_kernels.vhbm";
+  const Json began = ask(R"({"command":"record","kernels":true,"file":")" + file + R"("})");
+  EXPECT_TRUE(began.value("ok", false)) << began;
+  EXPECT_TRUE(began.value("on", false)) << began;
+  EXPECT_EQ(began.value("no_kernels", ""), "this process has no source of kernel times");
+  const Json ended = ask(R"({"command":"recording","end":true})");
+  EXPECT_EQ(ended.value("kernels", 1), 0) << ended;
+  EXPECT_FALSE(ask(R"({"command":"record","replace":true,"file":")" + file + R"("})")
+                   .contains("no_kernels"));
 }
 
 TEST_F(Ordered, ALowerLimitMakesChunksLeaveAndAHigherOneLetsThemBack) {
