@@ -11,6 +11,7 @@
 
 #include "runtime/driver.h"
 #include "runtime/gate.h"
+#include "runtime/kernel_times.h"
 #include "runtime/memory_report.h"
 #include "runtime/options.h"
 #include "runtime/region_view.h"
@@ -26,7 +27,6 @@
 namespace vhbm {
 
 class Devices;
-class KernelTimes;
 class VirtualMemory;
 struct SharedHandle;
 
