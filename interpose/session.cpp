@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "interpose/keep_exceptions_in.h"
+#include "interpose/kernel_times.h"
 #include "interpose/process_options.h"
 #include "policies/policy.h"
 #include "policies/tagging.h"
@@ -83,10 +84,10 @@ void Session::try_to_start(const Linkage& linkage) {
   }
   auto below = open_block_store(*options, [](const char* name) { return std::getenv(name); });
   if (!below.ok()) log_error("sleepers stay in host memory: {}", below.status().message());
-  auto started = Runtime::start(linkage.driver, *options,
-                                {find_policy(options->policy)->plan, &guess_tag, &wake_order,
-                                 &share_out},
-                                below.ok() ? std::move(*below) : nullptr);
+  auto started = Runtime::start(
+      linkage.driver, *options,
+      {find_policy(options->policy)->plan, &guess_tag, &wake_order, &share_out},
+      below.ok() ? std::move(*below) : nullptr, std::make_unique<KernelTimesBehindHooks>());
   if (!started.ok()) {
     log_error("vHBM is off in this process: {}", started.status().message());
     return;

@@ -10,6 +10,7 @@
 #include "runtime/host_promises.h"
 #include "runtime/log.h"
 #include "runtime/memory_report.h"
+#include "runtime/pacing.h"
 #include "runtime/share_socket.h"
 
 namespace vhbm {
@@ -130,7 +131,15 @@ Frame* Device::reclaim_copy(Tier tier) {
 
 void Device::learn_uses() {
   const std::uint64_t before = steps.seen();
-  if (!uses.read([&](Use use) { steps.used(use); })) steps.interrupted();
+  const bool recorded = recording.is_on();
+  const bool whole = uses.read([&](Use use) {
+    steps.used(use);
+    if (recorded) recording.used(use);
+  });
+  if (!whole) {
+    steps.interrupted();
+    recording.uses_lost();
+  }
   uses_in_a_round = std::max(steps.seen() - before, uses_in_a_round / 2);
   stats.set(Stat::uses_seen, steps.seen());
   stats.set(Stat::uses_foreseen, steps.foreseen());
@@ -229,17 +238,14 @@ Status Device::reserve_window() {
 
 Frames::Limits Device::limits_of(const Options& chosen, Capacity capacity, Bytes chunk) {
   Frames::Limits limits{capacity.hbm, capacity.host, {}};
-  const Bytes most_spare = chosen.flip_size.resolve(limits.hbm, mib(64));
-  const Bytes spare = std::min(Bytes{limits.hbm.value / 16}, most_spare);
-  if (limits.host >= chunk) {
-    limits.hbm_spare = {std::max(spare, chunk).value / chunk.value * chunk.value};
-  }
+  if (limits.host >= chunk) limits.hbm_spare = spare_of(chosen, limits.hbm, chunk);
   return limits;
 }
 
 void Device::set(const OptionRow& row, const Options& changed) {
   const std::lock_guard guard(lock);
   (void)row.read(row.write(changed), options);
+  recording.option_set(row.name, row.write(options));
   const Bytes held{stats.get(Stat::hbm_bytes)};
   const Bytes free_now = free_hbm().value_or(Bytes{});
   const Bytes locked{stats.get(Stat::host_bytes)};

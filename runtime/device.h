@@ -33,6 +33,7 @@
 #include "runtime/pool_watch.h"
 #include "runtime/precopy.h"
 #include "runtime/process.h"
+#include "runtime/recording/device_recording.h"
 #include "runtime/region_table.h"
 #include "runtime/regions.h"
 #include "runtime/reservations.h"
@@ -146,6 +147,7 @@ struct Device {
   Steps steps;                        // as far as the uses were read: see learn_uses()
   std::uint64_t uses_in_a_round = 0;  // of the pager, lately
   ThrashGuard thrash_guard;
+  DeviceRecording recording{*this};
   IdleRegions idle;  // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;

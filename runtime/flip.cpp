@@ -9,7 +9,19 @@
 #include "runtime/transfer.h"
 
 namespace vhbm {
+void Flip::reached(Gate::Clock::time_point Times::*phase) {
+  using Phase = Gate::Clock::time_point Times::*;
+  constexpr Phase in_order[] = {&Times::begin,   &Times::prepared, &Times::quiet, &Times::validated,
+                                &Times::arrived, &Times::left,     &Times::end};
+  const auto now = Gate::Clock::now();
+  for (auto later = std::find(std::begin(in_order), std::end(in_order), phase);
+       later != std::end(in_order); ++later) {
+    times_.*(*later) = now;
+  }
+}
+
 Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
+  reached(&Times::begin);
   if (!device_.prepare_copies()) return Outcome::failed;
   const ContextScope scope(device_.driver, device_.copier.context());
   if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
@@ -52,6 +64,7 @@ Flip::Outcome Flip::run_behind_closed_gate(const Plan& plan, Copier::Meanwhile m
   const ContextScope scope(device_.driver, device_.copier.context());
   if (scope.result() != CUDA_SUCCESS) return Outcome::failed;
   meanwhile_ = std::move(meanwhile);
+  reached(&Times::begin);
   const Outcome outcome = prepare(plan);
   return outcome == Outcome::done ? settle(carry_out()) : outcome;
 }
@@ -66,12 +79,18 @@ Flip::Outcome Flip::prepare(const Plan& plan) {
   }
   choose_promotions(plan);
   choose_evictions(plan);
+  reached(&Times::prepared);
   return promotions_.empty() && evictions_.empty() ? Outcome::no_memory : Outcome::done;
 }
 
 Flip::Outcome Flip::carry_out() {
-  const bool all = validate() && move_all(promotions_, PageState::arriving, PageState::resident) &&
-                   move_all(evictions_, PageState::leaving, PageState::host_mapped);
+  reached(&Times::quiet);
+  bool all = validate();
+  reached(&Times::validated);
+  all = all && move_all(promotions_, PageState::arriving, PageState::resident);
+  reached(&Times::arrived);
+  all = all && move_all(evictions_, PageState::leaving, PageState::host_mapped);
+  reached(&Times::left);
   device_.regions.quiet();
   return all ? Outcome::done : Outcome::failed;
 }
@@ -80,6 +99,7 @@ Flip::Outcome Flip::settle(Outcome outcome) {
   settle(evictions_, PageState::leaving, PageState::resident);
   settle(promotions_, PageState::arriving, PageState::host_mapped);
   if (outcome == Outcome::done) device_.gpu_answered();
+  reached(&Times::end);
   return outcome;
 }
 

@@ -40,9 +40,19 @@ class Flip {
   [[nodiscard]] std::chrono::nanoseconds stall() const { return stall_; }
   [[nodiscard]] std::chrono::nanoseconds drained_in() const { return drained_in_; }
 
+  // For who records it: what was to move, and when each phase had ended; one that was not reached
+  // ended as soon as it began. Good until the device's lock is given back.
+  struct Times {
+    Gate::Clock::time_point begin, prepared, quiet, validated, arrived, left, end;
+  };
+  [[nodiscard]] const Times& times() const { return times_; }
+  [[nodiscard]] std::span<const Move> promotions() const { return promotions_; }
+  [[nodiscard]] std::span<const Move> evictions() const { return evictions_; }
+
  private:
   using Moves = std::vector<Move>;
 
+  void reached(Gate::Clock::time_point Times::*phase);
   // The phases before the gate: `done` when there is something to move.
   [[nodiscard]] Outcome prepare(const Plan& plan);
   // Those behind it.
@@ -82,6 +92,7 @@ class Flip {
   bool by_choice_ = false;  // of a policy; a sleep leaves none
   Copier::Meanwhile meanwhile_;
   std::chrono::nanoseconds stall_{0}, drained_in_{0};
+  Times times_{};
 };
 
 }  // namespace vhbm

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "runtime/pacing.h"
+
 namespace vhbm {
 namespace {
 
@@ -70,20 +72,15 @@ std::size_t Frames::in_use(Tier tier) const {
 }
 
 std::size_t Frames::available(Tier tier) const {
-  const std::size_t most = capacity(tier), used = in_use(tier);
-  return most > used ? most - used : 0;
+  return frames_left(capacity(tier), in_use(tier));
 }
 
 std::size_t Frames::available_hbm_beyond_spare() const {
-  const std::size_t all = available(Tier::hbm);
-  return all > spare() ? all - spare() : 0;
+  return frames_left(available(Tier::hbm), spare());
 }
 
 std::size_t Frames::owed() const {
-  const std::size_t most = capacity(Tier::hbm), used = in_use(Tier::hbm);
-  if (used > most) return used - most;
-  const std::size_t left = most - used;
-  return left < spare() ? std::min(spare() - left, available(Tier::host)) : 0;
+  return frames_owed(capacity(Tier::hbm), in_use(Tier::hbm), spare(), available(Tier::host));
 }
 
 Result<Frame*> Frames::take(Tier tier) {

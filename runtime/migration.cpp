@@ -37,7 +37,10 @@ std::vector<Candidate> candidates_of(Device& device) {
 }
 
 Flip::Outcome Migration::move(const Plan& plan, const Copier::Meanwhile& meanwhile) {
-  return Flip(device_, gate_).run_behind_closed_gate(plan, meanwhile);
+  Flip flip(device_, gate_);
+  const Flip::Outcome outcome = flip.run_behind_closed_gate(plan, meanwhile);
+  device_.recording.moved(flip, static_cast<unsigned>(outcome), recording::Cause::sleep, false);
+  return outcome;
 }
 
 Bytes Migration::leave(Bytes most) {

@@ -28,6 +28,7 @@ Result<std::unique_ptr<PagedDevice>> PagedDevice::start(const Driver& driver,
   auto device = Device::start(driver, options, process);
   if (!device.ok()) return device.status();
   std::unique_ptr<PagedDevice> started(new PagedDevice(std::move(*device), process, decisions));
+  if (started->device->is_first) started->device->recording.start_by_options();
   Status status = started->pager.start();
   if (status.ok()) status = started->host_pool.start();
   if (!status.ok()) return status;
@@ -118,6 +119,13 @@ void PagedDevice::touched(DeviceAddress address, Bytes length, Access access) no
 void PagedDevice::stop() noexcept {
   host_pool.stop();
   pager.stop();
+  // What was used since the pager's last look.
+  if (device->recording.is_on() && pager.ended()) {
+    const std::lock_guard lock(device->lock);
+    device->learn_uses();
+    device->recording.round();
+  }
+  device->recording.stop("the process ended");
 }
 
 }  // namespace vhbm

@@ -39,7 +39,9 @@ class PagedDevice {
 
   void stop() noexcept;
   // No thread of ours is left in it.
-  [[nodiscard]] bool ended() const { return pager.ended() && host_pool.ended(); }
+  [[nodiscard]] bool ended() const {
+    return pager.ended() && host_pool.ended() && device->recording.ended();
+  }
 
   const std::unique_ptr<Device> device;
   Allocator allocator;

@@ -8,12 +8,11 @@
 #include "runtime/context_scope.h"
 #include "runtime/log.h"
 #include "runtime/migration.h"
+#include "runtime/pacing.h"
 
 namespace vhbm {
 namespace {
 
-// How far patience with a drain may grow beyond what was configured.
-constexpr int most_patience = 16;
 // Evidence grows slowly.
 constexpr std::chrono::milliseconds between_taggings{250};
 // How long a freed region waits for an allocation that it fits.
@@ -28,8 +27,6 @@ constexpr std::chrono::milliseconds quiet_point_patience{20};
 // work that woke the process is left alone at most.
 constexpr std::int64_t return_share = 50;
 constexpr std::chrono::seconds longest_rest_after_waking{1};
-// What the thrash guard judges by, or a quarter of HBM where that is less.
-constexpr std::uint64_t flips_in_a_sample = 8;
 // How sure a tag by evidence has to be for a promise about weights to hold for a region.
 constexpr unsigned surely = 90;
 
@@ -106,6 +103,7 @@ void Pager::round() {
   }
   std::lock_guard lock(device_.lock);
   device_.learn_uses();
+  device_.recording.round();
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;
   observe_regions();
@@ -130,8 +128,12 @@ void Pager::round() {
   if (copy_ahead(plan) || awaits_quiet_point()) return;
   copied_ahead_ = false;
   memory_ = plan.memory;
+  const bool repairs = !device_.repairs.empty();
   Flip flip(device_, gate_);
   const Flip::Outcome outcome = flip.run(plan, patience_);
+  device_.recording.moved(flip, static_cast<unsigned>(outcome),
+                          repairs ? recording::Cause::repair : recording::Cause::pager,
+                          at_quiet_point_);
   if (outcome == Flip::Outcome::done && at_quiet_point_) {
     device_.stats.add(Stat::flips_at_quiet_points, 1);
   }
@@ -150,6 +152,7 @@ void Pager::round() {
 void Pager::only_observe() {
   std::lock_guard lock(device_.lock);
   device_.learn_uses();
+  device_.recording.round();
   observe_regions();
 }
 
@@ -179,6 +182,7 @@ bool Pager::clean_up() {
   }
   Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
   quiesce.reopen();
+  device_.recording.closed(quiesce);
   // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
   if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
   if (quiesce.outcome() == Quiesce::Outcome::failed) device_.gpu_failed("the GPU reports errors");
@@ -281,10 +285,8 @@ bool Pager::awaits_quiet_point() {
 }
 
 void Pager::judge() {
-  const Bytes limit = device_.frames->limits().hbm;
-  const Bytes flip = device_.options.flip_size.resolve(limit, mib(64));
   ThrashGuard& guard = device_.thrash_guard;
-  guard.judge(Clock::now(), std::min(flip * flips_in_a_sample, Bytes{limit.value / 4}));
+  guard.judge(Clock::now(), guard_sample(device_.options, device_.frames->limits().hbm));
   device_.stats.set(Stat::moved_in_vain_bytes, guard.in_vain().value);
   device_.stats.set(Stat::thrash_guard_verdicts, guard.verdicts());
 }
@@ -294,28 +296,17 @@ Plan Pager::make_plan() {
   device_.stats.set(Stat::thrash_guard, guarded ? 1 : 0);
   if (!device_.repairs.empty()) return {{}, device_.repairs, memory_};
   const Frames& frames = *device_.frames;
-  Situation situation;
-  situation.must_leave = frames.frame_size() * frames.owed();
+  Situation situation = bounded_by(
+      device_.options, frames.limits().hbm,
+      {frames.frame_size(), frames.available(Tier::hbm), frames.spare(), frames.owed()}, guarded);
   if (device_.stats.get(Stat::host_mapped_bytes) == 0 && situation.must_leave.value == 0 &&
       device_.options.high_watermark.value == 100) {
     return {};
   }
   const std::vector<Candidate> candidates = candidates_of(device_);
-  const Bytes most = device_.options.flip_size.resolve(frames.limits().hbm, mib(64));
   situation.candidates = candidates;
-  situation.free_hbm = frames.frame_size() * frames.available_hbm_beyond_spare();
-  situation.most_promotions = std::min(most, frames.frame_size() * frames.available(Tier::hbm));
-  if (guarded) situation.most_promotions = {};
-  situation.most_evictions = most;
   situation.now = device_.now.load(std::memory_order_relaxed);
   situation.memory = memory_;
-  const Bytes limit = frames.limits().hbm;
-  const auto share = [&](Percent percent) {
-    return percent.value == 100 ? Bytes{UINT64_MAX}
-                                : Size::percent(percent.value).resolve(limit, {});
-  };
-  situation.watermarks = {share(device_.options.high_watermark),
-                          share(device_.options.low_watermark)};
   return decisions_.plan(situation);
 }
 
@@ -350,11 +341,8 @@ void Pager::count(Flip::Outcome outcome) {
 
 void Pager::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
   const std::chrono::nanoseconds least = device_.options.quiesce_deadline;
-  if (outcome == Flip::Outcome::deadline)
-    patience_ = std::min(patience_ * 2, least * most_patience);
-  if (outcome == Flip::Outcome::done) {
-    patience_ = std::clamp(drained_in * 2, least, least * most_patience);
-  }
+  if (outcome == Flip::Outcome::deadline) patience_ = patience_after_deadline(patience_, least);
+  if (outcome == Flip::Outcome::done) patience_ = patience_after_drain(drained_in, least);
 }
 
 // The gate was closed while the process woke: as long again, and what woke it is not disturbed.
@@ -382,7 +370,7 @@ void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds 
   const bool returning = device_.returning.load(std::memory_order_relaxed);
   const auto share = std::max<std::int64_t>(
       static_cast<std::int64_t>(device_.options.stall_limit.value), returning ? return_share : 1);
-  const std::chrono::nanoseconds rest = stall * (100 - share) / share;
+  const std::chrono::nanoseconds rest = vhbm::rest_after(stall, share);
   next_flip_ = std::max(next_flip_, Clock::now() + std::max(rest, at_least));
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/drain.h"
 #include "runtime/gate.h"
 #include "runtime/host_ledger.h"
+#include "runtime/recording/kernel_recording.h"
 #include "runtime/shared_window.h"
 #include "runtime/sleep_state.h"
 #include "runtime/stats.h"
@@ -22,6 +23,7 @@ struct Process {
   ShardedCounter launches;
   HostLedger host;
   SharedWindow window;
+  KernelRecording kernels;
   std::atomic<bool> has_devices{false};
   // Other than awake: only who puts the process to sleep moves anything. Written by Sleep alone.
   std::atomic<SleepState> sleep{SleepState::awake};

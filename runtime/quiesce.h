@@ -31,6 +31,8 @@ class Quiesce {
   void keep_closed();
   // How long the gate was closed; after reopen().
   [[nodiscard]] std::chrono::nanoseconds stall() const { return stall_; }
+  // When the gate was first tried.
+  [[nodiscard]] Gate::Clock::time_point begin() const { return begin_; }
 
  private:
   [[nodiscard]] Outcome attempt(Gate::Clock::time_point deadline);

@@ -33,11 +33,13 @@ Runtime::~Runtime() {
 
 Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Options& options,
                                                 Decisions decisions,
-                                                std::unique_ptr<BlockStore> below) {
+                                                std::unique_ptr<BlockStore> below,
+                                                std::unique_ptr<KernelTimes> kernel_times) {
   try {
     set_log_level(options.log);
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->devices_ = std::make_unique<Devices>(driver, options, decisions);
+    runtime->devices_->process.kernels.set_source(std::move(kernel_times));
     if (Status status = runtime->add_device(); !status.ok()) return status;
     if (below != nullptr) runtime->devices_->spill_to(std::move(below));
     if (options.share_gpu && decisions.share_out != nullptr) runtime->devices_->share_gpus();
@@ -296,8 +298,11 @@ void Runtime::stop() noexcept {
   devices_->orders.stop();
   if (devices_->share != nullptr) devices_->share->stop();
   devices_->sleep.stop();
-  devices_->each([](PagedDevice& one) { one.stop(); });
   const bool child = getpid() != devices_->owner;
+  if (child) {
+    devices_->each([](PagedDevice& one) { one.device->recording.leave_to_parent(); });
+  }
+  devices_->each([](PagedDevice& one) { one.stop(); });
   // The parent's flip may have been under way: nobody here would open the gate again.
   if (child) gate_->open();
   if (devices_->share != nullptr) {

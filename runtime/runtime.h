@@ -11,6 +11,7 @@
 
 #include "runtime/driver.h"
 #include "runtime/gate.h"
+#include "runtime/kernel_times.h"
 #include "runtime/memory_report.h"
 #include "runtime/options.h"
 #include "runtime/region_view.h"
@@ -32,11 +33,12 @@ struct SharedHandle;
 class Runtime {
  public:
   // As add_device(), for the first one. Requires `driver` outliving the runtime. `below` takes what
-  // has slept for spill_after; without it sleepers stay in host memory.
+  // has slept for spill_after; without it sleepers stay in host memory. `kernel_times` is for
+  // recordings that are to have kernels.
   //   Errc::unsupported  no VMM or no host frames there: pass every call through
   [[nodiscard]] static Result<std::unique_ptr<Runtime>> start(
       const Driver& driver, const Options& options, Decisions decisions = {},
-      std::unique_ptr<BlockStore> below = {});
+      std::unique_ptr<BlockStore> below = {}, std::unique_ptr<KernelTimes> kernel_times = {});
   // Live regions stay mapped; all else is given back to the driver.
   ~Runtime();
 

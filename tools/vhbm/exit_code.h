@@ -7,10 +7,10 @@ enum ExitCode : int {
   exit_ok = 0,
   exit_no_process = 1,      // stat, regions, off: nobody runs under vHBM, or not that process
   exit_not_attached = 1,    // ps: a GPU process runs without vHBM
-  exit_refused = 1,         // config: the file, or a variable, is not accepted
+  exit_refused = 1,         // config, replay: the file, or a variable, is not accepted
   exit_already_frozen = 2,  // off
-  exit_order_refused = 2,   // sleep, wake, hold, tag, set: the process says why
-  exit_no_answer = 3,       // off, sleep, wake, hold, tag, set: the process does not answer
+  exit_order_refused = 2,   // sleep, wake, hold, tag, set, record: the process says why
+  exit_no_answer = 3,       // off, sleep, wake, hold, tag, set, record: it does not answer
   exit_problem = 1,         // doctor: something that is needed is not there
   exit_no_driver = 2,       // doctor
   exit_not_worth_it = 1,    // plan: the verdict is don't

@@ -69,6 +69,15 @@ TEST_F(Doctor, FindsTheSimulatedGpuHealthy) {
   EXPECT_TRUE(std::filesystem::is_empty(state));
 }
 
+TEST_F(Doctor, FindsWhereKernelTimesCome) {
+  const Visit seen = visit(simulated);
+  EXPECT_TRUE(seen.finds("kernel_times", "ok", "CUPTI ")) << seen.output;
+  EXPECT_TRUE(seen.finds("kernel_times", "ok", VHBM_LIB_DIR "/libcupti.so.")) << seen.output;
+  const Visit old = visit(simulated + "SIMGPU_CUPTI_VERSION=18");
+  EXPECT_EQ(old.exit_code, 0) << old.output;
+  EXPECT_TRUE(old.finds("kernel_times", "advice", "there are none: ")) << old.output;
+}
+
 TEST_F(Doctor, AdvisesWhereMpsSharesTheGpu) {
   EXPECT_TRUE(visit(simulated).finds("mps", "ok", "not shared through MPS"));
   const Visit seen = visit(simulated + "SIMGPU_MPS=1");

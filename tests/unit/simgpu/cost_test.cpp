@@ -310,4 +310,33 @@ TEST_F(RealClock, SleepsAtLeastAsLongAsThingsCost) {
   EXPECT_GE(elapsed.count(), cost / (profile_.cost("scale") * 1e6));
 }
 
+std::vector<double> seconds_told;
+TEST_F(RealClock, TellsKernelsThatTookWhatTheyCost) {
+  simgpu_set_kernel_listener([](const SimgpuKernelRun* run) {
+    seconds_told.push_back(static_cast<double>(run->end_ns - run->begin_ns) * 1e-9);
+  });
+  CUgraph graph = nullptr;
+  CUgraphExec executable = nullptr;
+  const auto host = reinterpret_cast<CUdeviceptr>(host_);
+  launch_traffic(host, kBuffer, 0, 0, streams_[0]);
+  ASSERT_EQ(cuStreamBeginCapture(streams_[1], CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), CUDA_SUCCESS);
+  launch_traffic(host, kBuffer / 4, 0, 0, streams_[1]);
+  launch_traffic(host, kBuffer / 2, 0, 0, streams_[1]);
+  ASSERT_EQ(cuStreamEndCapture(streams_[1], &graph), CUDA_SUCCESS);
+  ASSERT_EQ(cuGraphInstantiateWithFlags(&executable, graph, 0), CUDA_SUCCESS);
+  ASSERT_EQ(cuStreamSynchronize(streams_[0]), CUDA_SUCCESS);
+  ASSERT_EQ(cuGraphLaunch(executable, streams_[1]), CUDA_SUCCESS);
+  ASSERT_EQ(cuStreamSynchronize(streams_[1]), CUDA_SUCCESS);
+  simgpu_set_kernel_listener(nullptr);
+  ASSERT_EQ(seconds_told.size(), 3u);
+  const double whole =
+      kBuffer / profile_.rate("link.to_device_GBps") / (profile_.cost("scale") * 1e6);
+  const double costs[] = {whole, whole / 4, whole / 2};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_GE(seconds_told[i], costs[i] * 0.99) << i;
+    // A busy machine sleeps longer, not twice as long.
+    EXPECT_LE(seconds_told[i], costs[i] * 2) << i;
+  }
+}
+
 }  // namespace

@@ -39,6 +39,7 @@ CUresult make_exec(const char* function, CUgraphExec* out, CUgraph graph_handle)
   exec->graph = graph->clone();
   exec->steps = instantiate(*exec->graph);
   if (exec->steps == nullptr) return CUDA_ERROR_INVALID_VALUE;
+  exec->id = static_cast<unsigned>(m.next_id++);
   graph->instance = exec;
   *out = m.execs.add(std::move(exec));
   return CUDA_SUCCESS;
@@ -70,7 +71,7 @@ void add_assigned(const std::vector<GraphStep>& steps, GraphWork* work) {
 
 // A launch's work: what its nodes of events record and wait for is settled now.
 GraphWork launch_work(const GraphExec& exec, std::vector<OperationPtr>* records) {
-  GraphWork work{exec.steps, {}, {}};
+  GraphWork work{exec.steps, {}, {}, exec.id};
   add_assigned(*exec.steps, &work);
   std::vector<std::pair<Event*, OperationPtr>> recorded;
   for (std::size_t i = 0; i < exec.steps->size(); ++i) {

@@ -26,6 +26,7 @@ void RealClock::sleep_through(std::deque<Phase>& phases) {
       changed_.wait(lock, [&] { return !busy; });
       busy = true;
     }
+    phase.began = Clock::now();
     pass_until_now();
     fluid_.add(&phase.demand);
     changed_.notify_all();  // the others get less from now on
@@ -35,6 +36,7 @@ void RealClock::sleep_through(std::deque<Phase>& phases) {
       pass_until_now();
     }
     fluid_.remove(&phase.demand);
+    phase.ended = Clock::now();
     if (phase.engine != Engine::none) busy = false;
     changed_.notify_all();
   }

@@ -8,6 +8,7 @@
 // far. Locking: the machine's lock.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <list>
 #include <memory>
@@ -25,6 +26,7 @@ inline constexpr std::size_t engine_count = 3;
 struct Phase {
   Demand demand;
   Engine engine = Engine::none;
+  std::chrono::steady_clock::time_point began, ended;  // on the real clock, once slept through
 };
 
 struct Task {

@@ -10,6 +10,7 @@
 #include "engine/device_view.h"
 #include "engine/event_node.h"
 #include "engine/fuzzer.h"
+#include "engine/kernel_runs.h"
 #include "engine/statistics.h"
 #include "engine/thread_state.h"
 #include "engine/work.h"
@@ -21,6 +22,7 @@ constexpr std::size_t kCopyPiece = std::size_t{256} << 10;
 constexpr std::uint64_t kFuzzedBlocks = 16;  // points a kernel, however many blocks it has
 
 thread_local const ExecutionSite* current_site = nullptr;
+thread_local GraphPlace current_place;
 
 void stop_if_cancelled() {
   if (current_site->cancelled(current_site->context)) AccessGuard::cancel();
@@ -138,8 +140,13 @@ WorkResult execute_one(const KernelWork& work) {
   auto aligned = (reinterpret_cast<std::uintptr_t>(shared.data()) + 15) / 16 * 16;
   const KernelRun run{&work, reinterpret_cast<unsigned char*>(aligned)};
   statistics().kernels.fetch_add(1, std::memory_order_relaxed);
+  KernelSpan::Clock::time_point begin;
+  if (current_site->kernels != nullptr) begin = KernelSpan::Clock::now();
   const WorkResult result = guarded(current_site->device, &run_kernel, &run);
   if (current_site->recorder != nullptr) current_site->recorder->kernel_ended();
+  if (current_site->kernels != nullptr && result == WorkResult::completed) {
+    current_site->kernels->add(work, current_place, begin, current_site->recorder);
+  }
   return result;
 }
 
@@ -189,9 +196,27 @@ void assign(ConditionalValue& value) {
   __atomic_store_n(&value.now, value.initial, __ATOMIC_RELAXED);
 }
 
+// Which node of a graph runs; of a body's nodes, the conditional node's.
+class GraphPlaceScope {
+ public:
+  explicit GraphPlaceScope(unsigned graph) : graph_(graph) {}
+  ~GraphPlaceScope() {
+    if (graph_ != 0) current_place = {};
+  }
+  GraphPlaceScope(const GraphPlaceScope&) = delete;
+  GraphPlaceScope& operator=(const GraphPlaceScope&) = delete;
+  void at(std::size_t index) const {
+    if (graph_ != 0) current_place = {graph_, index + 1};
+  }
+
+ private:
+  const unsigned graph_;  // 0: a body
+};
+
 // One node after another, in an order the edges allow; under the fuzzer, in a random one of these.
 WorkResult execute_one(const GraphWork& graph) {
   for (const auto& value : graph.assigned) assign(*value);
+  const GraphPlaceScope place(graph.id);
   const std::vector<GraphStep>& steps = *graph.steps;
   std::vector<std::size_t> waiting(steps.size());
   std::vector<std::vector<std::size_t>> followers(steps.size());
@@ -205,6 +230,7 @@ WorkResult execute_one(const GraphWork& graph) {
     const std::size_t choice = Fuzzer::enabled() ? Fuzzer::pick(ready.size()) : 0;
     const std::size_t index = ready[choice];
     ready.erase(ready.begin() + static_cast<std::ptrdiff_t>(choice));
+    place.at(index);
     WorkResult result = execute(steps[index].work, *current_site);
     if (const auto event = graph.events.find(index); event != graph.events.end()) {
       result = std::get<EventWork>(steps[index].work).records
@@ -222,7 +248,7 @@ WorkResult execute_one(const GraphWork& graph) {
 WorkResult execute_one(const ConditionalWork& work) {
   const auto value = [&] { return __atomic_load_n(&work.value->now, __ATOMIC_ACQUIRE); };
   const auto run = [&](std::size_t body) {
-    return execute_one(GraphWork{work.bodies[body], {}, {}});
+    return execute_one(GraphWork{work.bodies[body], {}, {}, 0});
   };
   const std::size_t count = work.bodies.size();
   switch (work.type) {

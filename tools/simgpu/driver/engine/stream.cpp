@@ -5,6 +5,7 @@
 #include "context.h"
 #include "cost/costs.h"
 #include "engine/fuzzer.h"
+#include "engine/kernel_runs.h"
 #include "engine/time_slice.h"
 #include "machine.h"
 
@@ -61,7 +62,13 @@ void Stream::finish() {
 
 WorkResult Stream::run_one(Operation& operation, Machine& owner) {
   ExecutionSite site{&context_cancelled, context, context->device->ordinal};
-  if (owner.costs == nullptr) return execute(operation.work, site);
+  const auto kernels = KernelRuns::begin();
+  site.kernels = kernels.get();
+  if (owner.costs == nullptr) {
+    const WorkResult result = execute(operation.work, site);
+    if (kernels != nullptr) kernels->tell(*this);
+    return result;
+  }
   Recorder recorder(owner.costs->profile, operation.task);
   site.recorder = &recorder;
   WorkResult result = WorkResult::completed;
@@ -70,7 +77,9 @@ WorkResult Stream::run_one(Operation& operation, Machine& owner) {
     if (owner.costs->sleeps()) slice.emplace(*context->device, operation.work);
     result = execute(operation.work, site);
     owner.costs->executed(recorder);
+    if (kernels != nullptr && owner.costs->sleeps()) kernels->last_as_slept(recorder);
   }
+  if (kernels != nullptr) kernels->tell(*this);
   const auto lock = owner.lock();
   owner.costs->ended(operation, recorder);
   return result;

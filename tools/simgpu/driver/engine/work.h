@@ -89,6 +89,7 @@ struct GraphWork {
   // Of this launch, by step: the record that an event's node ends, or waits for.
   std::unordered_map<std::size_t, std::shared_ptr<Operation>> events;
   std::vector<std::shared_ptr<ConditionalValue>> assigned;  // their initial values, first of all
+  unsigned id = 0;  // the instantiated graph's; 0 for a body, which is its graph's
 };
 
 using Work = std::variant<EmptyWork, KernelWork, CopyWork, MemsetWork, HostWork, CallbackWork,
@@ -107,8 +108,9 @@ WorkResult execute(const Work& work, const struct ExecutionSite& site);
 struct ExecutionSite {
   bool (*cancelled)(const void* context);
   const void* context;
-  int device;                          // the context's
-  class Recorder* recorder = nullptr;  // of what the work draws; none without a device profile
+  int device;                           // the context's
+  class Recorder* recorder = nullptr;   // of what the work draws; none without a device profile
+  class KernelRuns* kernels = nullptr;  // that ran; none where nobody listens
 };
 
 }  // namespace simgpu

@@ -64,6 +64,7 @@ struct GraphExec {
   // Replaced as a whole when the graph is updated, so that launches in flight keep theirs.
   std::shared_ptr<const std::vector<GraphStep>> steps;
   std::shared_ptr<Operation> running;  // the latest launch
+  unsigned id = 0;
 };
 
 // Flattens child graphs. Null when the edges form a cycle, or a body has nodes that it may not.

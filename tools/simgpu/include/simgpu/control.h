@@ -29,6 +29,22 @@ double simgpu_seconds(void);
 // What is allocated on one device now and at most; zeros before cuInit.
 void simgpu_memory(int device, SimgpuMemory* out);
 
+typedef struct SimgpuKernelRun {
+  const char* name;  // for the time of the call
+  unsigned device, context, stream;
+  unsigned graph;                 // the instantiated graph's number, or 0
+  unsigned long long graph_node;  // its node's, from 1 on
+  unsigned grid[3], block[3], shared_bytes;
+  long long begin_ns, end_ns;  // of CLOCK_MONOTONIC
+} SimgpuKernelRun;
+typedef void (*SimgpuKernelListener)(const SimgpuKernelRun* run);
+
+// Has `listener` told of each kernel that completed, before anybody can know that its work did, and
+// in the order of its stream, on a thread of the driver's. It must not call the driver. Null ends
+// that; a call may be under way. On the real clock a kernel took as long as its costs were slept
+// for; else, as long as the simulation was busy with it.
+void simgpu_set_kernel_listener(SimgpuKernelListener listener);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,54 @@
+#include "runtime/pacing.h"
+
+namespace vhbm {
+namespace {
+
+// How far patience with a drain may grow beyond what was configured.
+constexpr int most_patience = 16;
+constexpr std::uint64_t flips_in_a_sample = 8;
+
+}  // namespace
+
+Bytes spare_of(const Options& options, Bytes hbm_limit, Bytes chunk) {
+  const Bytes spare = std::min(Bytes{hbm_limit.value / 16}, most_in_flip(options, hbm_limit));
+  return {std::max(spare, chunk).value / chunk.value * chunk.value};
+}
+
+Bytes most_in_flip(const Options& options, Bytes hbm_limit) {
+  return options.flip_size.resolve(hbm_limit, mib(64));
+}
+
+Bytes guard_sample(const Options& options, Bytes hbm_limit) {
+  return std::min(most_in_flip(options, hbm_limit) * flips_in_a_sample, Bytes{hbm_limit.value / 4});
+}
+
+Situation bounded_by(const Options& options, Bytes hbm_limit, const HbmRoom& room, bool guarded) {
+  Situation made;
+  const Bytes most = most_in_flip(options, hbm_limit);
+  made.must_leave = room.frame * room.owed;
+  made.free_hbm = room.frame * frames_left(room.left, room.spare);
+  made.most_promotions = guarded ? Bytes{} : std::min(most, room.frame * room.left);
+  made.most_evictions = most;
+  const auto share = [&](Percent percent) {
+    return percent.value == 100 ? Bytes{UINT64_MAX}
+                                : Size::percent(percent.value).resolve(hbm_limit, {});
+  };
+  made.watermarks = {share(options.high_watermark), share(options.low_watermark)};
+  return made;
+}
+
+std::chrono::nanoseconds rest_after(std::chrono::nanoseconds stall, std::int64_t share) {
+  return stall * (100 - share) / share;
+}
+
+std::chrono::nanoseconds patience_after_deadline(std::chrono::nanoseconds patience,
+                                                 std::chrono::nanoseconds least) {
+  return std::min(patience * 2, least * most_patience);
+}
+
+std::chrono::nanoseconds patience_after_drain(std::chrono::nanoseconds drained_in,
+                                              std::chrono::nanoseconds least) {
+  return std::clamp(drained_in * 2, least, least * most_patience);
+}
+
+}  // namespace vhbm

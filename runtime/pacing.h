@@ -1,0 +1,59 @@
+// How much the pager may move, and when: the arithmetic of its bounds, as functions of values, for
+// the pager itself and for who plays a recorded past again. The same values give the same answer;
+// no driver, no clock, no lock.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+
+#include "runtime/options.h"
+#include "runtime/residency.h"
+#include "runtime/units.h"
+
+namespace vhbm {
+
+// Of `most` frames `used` are in use.
+[[nodiscard]] constexpr std::size_t frames_left(std::size_t most, std::size_t used) {
+  return most > used ? most - used : 0;
+}
+// How many chunks have to leave HBM: so that the limit holds, and so that `spare` frames are free,
+// as far as the host has room for them.
+[[nodiscard]] constexpr std::size_t frames_owed(std::size_t most, std::size_t used,
+                                                std::size_t spare, std::size_t host_left) {
+  if (used > most) return used - most;
+  const std::size_t left = most - used;
+  return left < spare ? std::min(spare - left, host_left) : 0;
+}
+// HBM that is kept free for what comes: a sixteenth, at most a flip's worth, at least a chunk.
+[[nodiscard]] Bytes spare_of(const Options& options, Bytes hbm_limit, Bytes chunk);
+
+// What one flip moves at most in each direction.
+[[nodiscard]] Bytes most_in_flip(const Options& options, Bytes hbm_limit);
+// What the thrash guard judges by: several flips' worth, or a quarter of HBM where that is less.
+[[nodiscard]] Bytes guard_sample(const Options& options, Bytes hbm_limit);
+
+// The room in HBM, in frames.
+struct HbmRoom {
+  Bytes frame;
+  std::size_t left = 0;   // all that is free
+  std::size_t spare = 0;  // of it, kept for what comes
+  std::size_t owed = 0;
+};
+// A situation with its bounds set, but neither candidates nor time. `guarded`: the thrash guard
+// holds back what would come.
+[[nodiscard]] Situation bounded_by(const Options& options, Bytes hbm_limit, const HbmRoom& room,
+                                   bool guarded);
+
+// How long the gate stays open after it was closed for `stall`, for it to be closed for at most
+// `share` percent of the time.
+[[nodiscard]] std::chrono::nanoseconds rest_after(std::chrono::nanoseconds stall,
+                                                  std::int64_t share);
+// How long the next flip waits for a quiet GPU, after one that was given up, or that waited so long
+// for it.
+[[nodiscard]] std::chrono::nanoseconds patience_after_deadline(std::chrono::nanoseconds patience,
+                                                               std::chrono::nanoseconds least);
+[[nodiscard]] std::chrono::nanoseconds patience_after_drain(std::chrono::nanoseconds drained_in,
+                                                            std::chrono::nanoseconds least);
+
+}  // namespace vhbm
