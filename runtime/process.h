@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 
 #include "runtime/drain.h"
 #include "runtime/gate.h"
@@ -14,6 +15,8 @@
 
 namespace vhbm {
 
+class KvLayouts;
+
 struct Process {
   explicit Process(const Driver& driver) : drain(driver), window(driver) {}
 
@@ -22,6 +25,7 @@ struct Process {
   ShardedCounter launches;
   HostLedger host;
   SharedWindow window;
+  std::shared_ptr<KvLayouts> kv_layouts;  // where there are any
   std::atomic<bool> has_devices{false};
   // Other than awake: only who puts the process to sleep moves anything. Written by Sleep alone.
   std::atomic<SleepState> sleep{SleepState::awake};
