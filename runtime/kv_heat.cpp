@@ -76,7 +76,8 @@ void KvHeat::memory_goes(DeviceAddress base, Bytes size) noexcept {
 void KvHeat::context_destroyed(CUcontext context) {
   std::lock_guard lock(mutex_);
   if (!probe_.usable_in(context)) return;
-  off("their kernel's context ended");
+  // As at a program's end: nothing to be told of.
+  on_.store(false);
   guards_.end();
   for (KvSpan& span : all_) span.lives.store(false, std::memory_order_release);
   probe_.context_destroyed(context);
@@ -94,7 +95,6 @@ void KvHeat::round() {
   const Epoch epoch = device_.now.load(std::memory_order_relaxed);
   std::lock_guard lock(mutex_);
   if (!probe_.usable()) return;
-  std::uint64_t looks = 0, entries = 0, strays = 0;
   for (KvSpan& span : all_) {
     if (!span.lives.load(std::memory_order_relaxed)) continue;
     bool looked = false, whole = false;
@@ -104,16 +104,17 @@ void KvHeat::round() {
       if (taken != view.looks) {
         looked = true;
         whole = whole || !view.partial;
-        view.all_looks += taken - std::exchange(view.looks, taken);
-        const std::uint32_t of_all = read_word(view.words->entries);
-        view.all_entries += of_all - std::exchange(view.entries, of_all);
-        const std::uint32_t stray = read_word(view.words->strays);
-        view.all_strays += stray - std::exchange(view.strays, stray);
+        const auto more = [](std::uint64_t& of_view, std::uint64_t& of_all, std::uint32_t& before,
+                             std::uint32_t after) {
+          of_view += after - before;
+          of_all += after - before;
+          before = after;
+        };
+        more(view.all_looks, looks_, view.looks, taken);
+        more(view.all_entries, entries_, view.entries, read_word(view.words->entries));
+        more(view.all_strays, strays_, view.strays, read_word(view.words->strays));
         judge(view);
       }
-      looks += view.all_looks;
-      entries += view.all_entries;
-      strays += view.all_strays;
       if (!on_.load(std::memory_order_relaxed)) continue;
       std::atomic_ref(view.words->wanted).store(1, std::memory_order_release);
       view.requested.store(true, std::memory_order_release);
@@ -121,9 +122,9 @@ void KvHeat::round() {
     if (looked) collect(span, epoch);
     if (whole) span.looked_at = epoch;
   }
-  device_.stats.set(Stat::kv_looks, looks);
-  device_.stats.set(Stat::kv_entries, entries);
-  device_.stats.set(Stat::kv_strays, strays);
+  device_.stats.set(Stat::kv_looks, looks_);
+  device_.stats.set(Stat::kv_entries, entries_);
+  device_.stats.set(Stat::kv_strays, strays_);
 }
 
 // A layout of another version of the server reads something else than block numbers.

@@ -131,6 +131,8 @@ class KvHeat {
   std::size_t marks_used_ = 0;
   std::vector<std::pair<std::size_t, std::size_t>> free_marks_;  // where, how many
   Clock::time_point next_{};
+  // Of all views that ever were: the pager's.
+  std::uint64_t looks_ = 0, entries_ = 0, strays_ = 0;
 };
 
 }  // namespace vhbm

@@ -185,7 +185,7 @@ void Server::log_blocks(std::span<const StepPart> step) {
     used.insert(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(count));
   }
   for (const BlockId block : used) kv_log_ << block << ' ';
-  kv_log_ << '\n';
+  kv_log_ << std::endl;  // whoever reads along wants whole steps
 }
 
 void Server::hand_out(std::span<const Output> outputs) {

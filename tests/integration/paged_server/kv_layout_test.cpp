@@ -132,12 +132,13 @@ TEST_P(LaidOutServer, IsThoughtToUseTheBlocksThatItsSchedulerUsed) {
   const std::string vhbm =
       VHBM_COMMAND " run --set pager_interval=1ms --set kv_layouts=sample-server -- ";
   ASSERT_EQ(shell(sanitizer, vhbm + server + arguments + " --trace " + folder +
-                                 "/trace.jsonl --replay-speed 1 --kv-log " + folder +
-                                 "/blocks & sleep 4"),
+                                 "/trace.jsonl --replay-speed 1 --kv-log " + folder + "/blocks >>" +
+                                 folder + "/output 2>&1 & sleep 4"),
             0);
   EXPECT_EQ(check("sample-server --process sample_server --json", "check.json"), 0)
       << content("output") << content("check.json");
   const Json told = read("check.json");
+  const std::string log = content("blocks");
   // A layout of another version, say, of which one kernel has fewer arguments.
   ASSERT_EQ(check("", "mine.toml", "show sample-server"), 0);
   std::string other = content("mine.toml");
@@ -159,7 +160,7 @@ TEST_P(LaidOutServer, IsThoughtToUseTheBlocksThatItsSchedulerUsed) {
   }
   ASSERT_NE(content("output").find("digest"), std::string::npos) << content("output");
   const bool together = arguments.find("cross-layer") != std::string::npos;
-  const Truth truth = truth_of(content("blocks"), together ? layers * block_bytes : block_bytes);
+  const Truth truth = truth_of(log, together ? layers * block_bytes : block_bytes);
   ASSERT_FALSE(truth.blocks.empty());
   std::uint64_t used = 0, touched = 0, regions = 0, strays = 0;
   for (const Json& cache : told["process"]["caches"]) {
