@@ -27,10 +27,10 @@ void words_of_buffer(const Window& window, void** extra, Seen&& seen) {
 template <typename Seen>
 void words_of_parameters(const Window& window, const ParameterLayout& layout, void** parameters,
                          Seen&& seen) {
-  for (std::size_t i = 0; i < layout.size(); ++i) {
+  for (std::size_t i = 0; i < layout.words.size(); ++i) {
     const char* parameter = static_cast<const char*>(parameters[i]);
     if (parameter == nullptr) return;
-    words_in_window(window, parameter, layout[i], seen);
+    words_in_window(window, parameter, layout.words[i], seen);
   }
 }
 

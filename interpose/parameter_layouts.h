@@ -15,14 +15,31 @@
 #include "interpose/functions.h"
 #include "interpose/handle_table.h"
 
+namespace vhbm {
+class KvLayouts;
+struct KvMatch;
+}  // namespace vhbm
+
 namespace vhbm::interpose {
 
-// Whole 8-byte words of each parameter, in order. A pointer lies at a multiple of 8 in its
-// parameter, also inside a struct.
-using ParameterLayout = std::vector<std::uint32_t>;
+struct ParameterLayout {
+  // Whole 8-byte words of each parameter, in order. A pointer lies at a multiple of 8 in its
+  // parameter, also inside a struct.
+  std::vector<std::uint32_t> words;
+  KvMatch* kv = nullptr;  // of a kernel that a KV layout describes
+
+  auto operator<=>(const ParameterLayout&) const = default;
+};
 
 class ParameterLayouts {
  public:
+  // Before the first is learnt: kernels that these describe are to be known as such.
+  void describe_by(KvLayouts* layouts) noexcept { kv_layouts_.store(layouts); }
+  // Whether to ask the driver also while a stream is being captured, which these questions do not
+  // disturb: a server may capture a kernel that it never launches otherwise.
+  [[nodiscard]] bool learns_in_captures() const noexcept {
+    return kv_layouts_.load(std::memory_order_relaxed) != nullptr;
+  }
   // Hot. nullptr when the function was not seen yet.
   [[nodiscard]] const ParameterLayout* find(CUfunction function) const noexcept {
     return known_.find(function);
@@ -34,6 +51,7 @@ class ParameterLayouts {
   void forget() noexcept;
 
  private:
+  std::atomic<KvLayouts*> kv_layouts_{nullptr};
   std::mutex mutex_;
   std::set<ParameterLayout> layouts_;
   std::atomic<bool> full_{false};

@@ -93,6 +93,7 @@ void Session::try_to_start(const Linkage& linkage) {
     return;
   }
   runtime_ = std::move(*started);
+  layouts.describe_by(runtime_->kv_layouts());
   for (CUcontext context : contexts_) runtime_->context_created(context);
   if (Status opened = open_to_peers(*runtime_); !opened.ok()) {
     log_error("vHBM is off in this process: {}", opened.message());
@@ -130,6 +131,12 @@ void Session::native_allocated(const Linkage& linkage, NativeKind kind, std::uin
     const Runtime* const runtime = Session::runtime();
     if (runtime != nullptr) native_.add(kind, handle, context, runtime->current_device(), size);
   });
+}
+
+void Session::native_goes(std::uint64_t address) noexcept {
+  if (Runtime* const runtime = Session::runtime(); runtime != nullptr) {
+    runtime->native_goes({address});
+  }
 }
 
 void Session::native_freed(NativeKind kind, std::uint64_t handle) noexcept {

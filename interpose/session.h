@@ -56,6 +56,8 @@ class Session {
   void native_allocated(const Linkage& linkage, NativeKind kind, std::uint64_t handle,
                         Bytes size) noexcept;
   void native_freed(NativeKind kind, std::uint64_t handle) noexcept;
+  // Memory at an address that is no region is about to be freed.
+  static void native_goes(std::uint64_t address) noexcept;
 
   void context_created(CUcontext context) noexcept;
   // Not of a primary one: the driver does not let it be destroyed like others.

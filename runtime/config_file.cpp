@@ -1,24 +1,17 @@
 // Every entry is looked at, also after a refusal, so that a user mends a file in one go.
 #include "runtime/config_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "runtime/option_forms.h"
 #include "runtime/option_table.h"
+#include "runtime/text_file.h"
 #include "runtime/toml_document.h"
 #include "runtime/words.h"
 
 namespace vhbm {
 namespace {
 
-// Nobody writes more by hand; another file was named by mistake.
-constexpr std::size_t largest_file = 1 << 20;
 constexpr const char* tag_table = "tag";
 
 // The keys of a [[tag]] table. A size there is one of bytes: there is no whole to have a share of.
@@ -164,31 +157,6 @@ class Reader {
   std::vector<Refusal> refusals_;
 };
 
-class File {
- public:
-  explicit File(const std::string& path) : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~File() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-
-  // False, with errno, when it cannot be opened or read. Stops behind `most` bytes.
-  bool read_into(std::string& text, std::size_t most) {
-    char part[4096];
-    while (descriptor_ >= 0 && text.size() <= most) {
-      const ssize_t got = read(descriptor_, part, sizeof part);
-      if (got == 0) return true;
-      if (got > 0) text.append(part, static_cast<std::size_t>(got));
-      if (got < 0 && errno != EINTR) return false;
-    }
-    return descriptor_ >= 0;
-  }
-
- private:
-  const int descriptor_;
-};
-
 }  // namespace
 
 std::vector<std::string> read_config_text(const std::string& text, const std::string& path,
@@ -205,12 +173,10 @@ std::vector<std::string> read_config_text(const std::string& text, const std::st
 
 std::vector<std::string> read_config_file(const std::string& path, const KnownWords& words,
                                           Options& options) {
-  std::string text;
-  if (!File(path).read_into(text, largest_file)) {
-    return {path + ": cannot be read: " + std::strerror(errno)};
-  }
-  if (text.size() > largest_file) return {path + ": is too large: expected at most 1MiB"};
-  return read_config_text(text, path, words, options);
+  std::string why;
+  const auto text = read_text_file(path, &why);
+  if (!text) return {path + ": " + why};
+  return read_config_text(*text, path, words, options);
 }
 
 }  // namespace vhbm

@@ -8,6 +8,7 @@
 #include "runtime/context_scope.h"
 #include "runtime/host_memory.h"
 #include "runtime/host_promises.h"
+#include "runtime/kv_heat.h"
 #include "runtime/log.h"
 #include "runtime/memory_report.h"
 #include "runtime/pacing.h"
@@ -34,8 +35,22 @@ Result<std::unique_ptr<Device>> Device::start(const Driver& driver, const Option
   device->share_stats();
   (void)device->prepare_copies();
   device->freeze_under_mps();
+  device->look_at_block_tables();
   return device;
 }
+
+Device::Device(const Driver& driver, const Options& options, Process& process)
+    : driver(driver),
+      options(options),
+      process(process),
+      is_first(!process.has_devices.exchange(true)),
+      drain(process.drain),
+      copier(driver, Copier::most_lanes),
+      kernels(driver),
+      precopy(driver, stats),
+      pool_watch(driver),
+      idle(driver),
+      leftovers(driver) {}
 
 Device::~Device() {
   // Without frames it never got so far that there could be copies.
@@ -382,6 +397,19 @@ bool Device::prepare_copies() {
     log_info("evictions are copied behind the gate: {}", status.message());
   }
   return true;
+}
+
+void Device::look_at_block_tables() noexcept {
+  if (process.kv_layouts == nullptr || frozen()) return;
+  try {
+    kv = std::make_unique<KvHeat>(*this);
+    const Status status = kv->start();
+    if (status.ok()) return;
+    log_warn("block tables are not looked at, so a KV cache counts as used whole: {}",
+             status.message());
+  } catch (...) {
+  }
+  kv.reset();
 }
 
 void Device::share_stats() {

@@ -45,6 +45,8 @@
 
 namespace vhbm {
 
+class KvHeat;
+
 struct Device {
   // On the current context's device.
   //   Errc::unsupported  no virtual memory management, or no host frames
@@ -148,7 +150,8 @@ struct Device {
   std::uint64_t uses_in_a_round = 0;  // of the pager, lately
   ThrashGuard thrash_guard;
   DeviceRecording recording{*this};
-  IdleRegions idle;  // freed in the order of a stream
+  std::unique_ptr<KvHeat> kv;  // where KV layouts are given and looks can be had
+  IdleRegions idle;            // freed in the order of a stream
   // Withdrawn while a stream was being captured: their frames come back after a complete drain.
   std::vector<Region*> graveyard;
   // Withdrawn, but the driver refused to unmap them: what may still be mapped is not used again.
@@ -161,22 +164,12 @@ struct Device {
   std::atomic<int> gatherings{0};
 
  private:
-  Device(const Driver& driver, const Options& options, Process& process)
-      : driver(driver),
-        options(options),
-        process(process),
-        is_first(!process.has_devices.exchange(true)),
-        drain(process.drain),
-        copier(driver, Copier::most_lanes),
-        kernels(driver),
-        precopy(driver, stats),
-        pool_watch(driver),
-        idle(driver),
-        leftovers(driver) {}
+  Device(const Driver& driver, const Options& options, Process& process);
   [[nodiscard]] Status identify();
   [[nodiscard]] static Frames::Limits limits_of(const Options& chosen, Capacity capacity,
                                                 Bytes chunk);
   void freeze_under_mps() noexcept;
+  void look_at_block_tables() noexcept;
   [[nodiscard]] Status reserve_window();
   [[nodiscard]] Status make_frames();
   void share_stats();

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "runtime/context_scope.h"
+#include "runtime/kv_heat.h"
 
 namespace vhbm {
 namespace {
@@ -23,14 +24,21 @@ std::vector<Candidate> candidates_of(Device& device) {
   device.steps.look_ahead(device.uses_in_a_round);
   for (const Region* region : device.regions.live()) {
     const Epoch named = device.regions.last_use(region->index);
+    const auto in_use_since =
+        device.kv == nullptr ? std::nullopt : device.kv->in_use_since(*region);
     for (std::size_t i = 0; i < region->frames.size(); ++i) {
       const ChunkId id = device.page_of(region->address_of(i));
       const PageState state = device.pages.state(id);
       if (state != PageState::resident && state != PageState::host_mapped) continue;
-      candidates.push_back({id, region->chunk_size, std::max(named, device.pages.last_use(id)),
+      const Epoch touched = device.pages.last_use(id);
+      // Of a KV cache whose blocks are known, what is in use is used as the region is.
+      const bool in_use = !in_use_since || touched >= *in_use_since;
+      candidates.push_back({id, region->chunk_size,
+                            in_use_since ? touched : std::max(named, touched),
                             state == PageState::resident, region->held, region->tag.tag,
                             region->copies[i].frame != nullptr, region->index,
-                            device.steps.of(region->index), device.steps.frequency(region->index)});
+                            in_use ? device.steps.of(region->index) : Expectation{},
+                            in_use ? device.steps.frequency(region->index) : 0});
     }
   }
   return candidates;

@@ -1,5 +1,6 @@
 #include "runtime/orders.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +20,7 @@ struct Row {
 };
 constexpr Row rows[] = {
 #define ORDER(name, keys, text) {#name, keys},
+#include "runtime/kv_heat.h"
 #include "runtime/orders.def"
 #undef ORDER
 };
@@ -210,6 +212,72 @@ std::string status(const Devices& devices) {
   return told(all);
 }
 
+Json told_of(const KvHeat::Told& cache, int device) {
+  Json row{{"device", device},       {"begin", cache.begin.value},     {"bytes", cache.size.value},
+           {"server", cache.server}, {"granule", cache.granule.value}, {"caches", cache.caches},
+           {"looks", cache.looks},   {"entries", cache.entries},       {"strays", cache.strays}};
+  if (cache.use) {
+    row["chunk_bytes"] = cache.use->size.value;
+    row["used_bytes"] = cache.use->used.value;
+    row["touched_bytes"] = cache.use->touched.value;
+    row["resident_bytes"] = cache.use->resident.value;
+    row["resident_used_bytes"] = cache.use->resident_used.value;
+  }
+  return row;
+}
+
+std::string kv(const Devices& devices, const Json& request) {
+  constexpr const char* accepted = "a list of kernels' names, in which * stands for any letters";
+  const KvLayouts* const layouts = devices.process.kv_layouts.get();
+  if (layouts == nullptr) {
+    refuse(
+        "it was started without kv_layouts, and knows no kernels: set the option, such as "
+        "kv_layouts = \"vllm\"");
+  }
+  std::vector<std::string> names;
+  if (request.contains("names")) {
+    if (!request["names"].is_array()) refuse("names", request["names"], accepted);
+    for (const Json& name : request["names"]) {
+      if (!name.is_string()) refuse("names", request["names"], accepted);
+      names.push_back(name.get<std::string>());
+    }
+  }
+  Json all{{"ok", true},
+           {"layouts", Json::array()},
+           {"kernels", Json::array()},
+           {"caches", Json::array()}};
+  for (const KvLayout& layout : layouts->all()) all["layouts"].push_back(layout.file);
+  for (const KvMatch* one : layouts->matches()) {
+    const bool meant = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return matches(name, one->function);
+    });
+    if (!meant && one->fits.empty()) continue;
+    Json row{{"function", one->function}, {"sizes", one->sizes}};
+    if (one->kernel != nullptr) {
+      row["layout"] = one->layout->file;
+      row["kernel"] = one->kernel->name;
+    }
+    row["misfits"] = Json::array();
+    for (const KvMatch::Fit& fit : one->fits) {
+      if (!fit.misfit.empty()) row["misfits"].push_back(fit.layout->file + ": " + fit.misfit);
+    }
+    row["looks"] = one->probes.load();
+    row["captured"] = one->captured.load();
+    row["refusals"] = one->refusals.load();
+    if (const char* why = one->refusal.load(); why != nullptr) row["refusal"] = why;
+    row["off"] = one->off.load();
+    all["kernels"].push_back(std::move(row));
+  }
+  devices.each([&](PagedDevice& one) {
+    if (one.device->kv == nullptr) return;
+    std::lock_guard lock(one.device->lock);
+    for (const KvHeat::Told& cache : one.device->kv->tell()) {
+      all["caches"].push_back(told_of(cache, one.device->ordinal));
+    }
+  });
+  return told(all);
+}
+
 ControlSocket::Answer at_once(std::string answer) {
   return [answer = std::move(answer)] { return std::optional(answer); };
 }
@@ -365,6 +433,7 @@ ControlSocket::Answer Orders::answer(const std::string& text) {
     }
     if (name == "wake") return in_time(devices_.sleep.wake(), devices_);
     if (name == "off") return off(devices_);
+    if (name == "kv") return at_once(kv(devices_, request));
     if (name == "hold") return at_once(hold(devices_, request));
     if (name == "tag") return at_once(tag(devices_, request));
     if (name == "set") return at_once(set(devices_, request));

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "runtime/context_scope.h"
+#include "runtime/kv_heat.h"
 
 namespace vhbm {
 namespace {
@@ -85,6 +86,7 @@ void PagedDevice::context_destroyed(CUcontext context, CUcontext heir) {
     device->regions.hand_over(context, heir);
     device->idle.context_destroyed(context);
   }
+  if (device->kv != nullptr) device->kv->context_destroyed(context);
   device->precopy.context_destroyed(context, *device->frames);
   device->kernels.context_destroyed(context);
   if (device->copier.context() == context) {
@@ -114,6 +116,10 @@ void PagedDevice::touched(DeviceAddress address, Bytes length, Access access) no
   if (in_place == 0) return;
   const std::uint64_t bytes = std::min(length.value, in_place * stride * base_page.value);
   device->stats.add(Stat::named_in_place_bytes, bytes);
+}
+
+void PagedDevice::kv_goes(DeviceAddress base) noexcept {
+  if (device->kv != nullptr) device->kv->memory_goes(base, {1});
 }
 
 void PagedDevice::stop() noexcept {

@@ -37,6 +37,9 @@ class PagedDevice {
   // Hot. [address, address + length) begins in this device's part of the window.
   void touched(DeviceAddress address, Bytes length, Access access) noexcept;
 
+  // A region is about to be freed.
+  void kv_goes(DeviceAddress base) noexcept;
+
   void stop() noexcept;
   // No thread of ours is left in it.
   [[nodiscard]] bool ended() const {

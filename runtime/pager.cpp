@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "runtime/context_scope.h"
+#include "runtime/kv_heat.h"
 #include "runtime/log.h"
 #include "runtime/migration.h"
 #include "runtime/pacing.h"
@@ -104,6 +105,7 @@ void Pager::round() {
   std::lock_guard lock(device_.lock);
   device_.learn_uses();
   device_.recording.round();
+  if (device_.kv != nullptr) device_.kv->round();
   if (device_.frames->over_limit()) device_.frames->trim();
   if (!clean_up() || !collect_copies()) return;
   observe_regions();
@@ -153,6 +155,7 @@ void Pager::only_observe() {
   std::lock_guard lock(device_.lock);
   device_.learn_uses();
   device_.recording.round();
+  if (device_.kv != nullptr) device_.kv->round();
   observe_regions();
 }
 

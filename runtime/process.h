@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 
 #include "runtime/drain.h"
 #include "runtime/gate.h"
@@ -15,6 +16,8 @@
 
 namespace vhbm {
 
+class KvLayouts;
+
 struct Process {
   explicit Process(const Driver& driver) : drain(driver), window(driver) {}
 
@@ -24,6 +27,7 @@ struct Process {
   HostLedger host;
   SharedWindow window;
   KernelRecording kernels;
+  std::shared_ptr<KvLayouts> kv_layouts;  // where there are any
   std::atomic<bool> has_devices{false};
   // Other than awake: only who puts the process to sleep moves anything. Written by Sleep alone.
   std::atomic<SleepState> sleep{SleepState::awake};

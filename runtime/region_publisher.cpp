@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/log.h"
+
 namespace vhbm {
 namespace {
 
@@ -30,14 +32,42 @@ void RegionPublisher::round() {
   rows_.clear();
   groups_.clear();
   working_set_ = {};
+  kv_ = {};
+  std::string advice;
   {
     std::lock_guard lock(device_.lock);
     const std::vector<Region*> live = device_.regions.live();
     const Bytes group = group_size(live);
     for (const Region* region : live) rows_.push_back(describe(*region, group));
+    if (device_.kv != nullptr) advice = publish_kv();
   }
   device_.stats.set(Stat::working_set_bytes, working_set_.value);
-  device_.region_table.publish(rows_, groups_);
+  device_.region_table.publish(rows_, groups_, advice);
+}
+
+std::string RegionPublisher::publish_kv() {
+  Stats& stats = device_.stats;
+  stats.set(Stat::kv_bytes, kv_.size.value);
+  stats.set(Stat::kv_used_bytes, kv_.used.value);
+  stats.set(Stat::kv_touched_bytes, kv_.touched.value);
+  stats.set(Stat::kv_resident_bytes, kv_.resident.value);
+  stats.set(Stat::kv_resident_used_bytes, kv_.resident_used.value);
+  // All that HBM has beside what is no KV.
+  const Bytes others = saturating_minus({stats.get(Stat::resident_bytes)}, kv_.resident) +
+                       Bytes{stats.get(Stat::native_bytes)};
+  const Bytes room = saturating_minus({stats.get(Stat::hbm_limit)}, others);
+  const bool is_scattered = scattered(kv_, room);
+  stats.set(Stat::kv_scattered, is_scattered ? 1 : 0);
+  if (!is_scattered) return {};
+  const std::string cure = device_.kv->cure();
+  if (!told_scattered_ && !cure.empty()) {
+    told_scattered_ = true;
+    log_warn(
+        "the KV in use is {} MiB, but lies in {} MiB of chunks, which do not fit into HBM: moving "
+        "them is of little use. What cures it, {}",
+        kv_.used.value >> 20, kv_.touched.value >> 20, cure);
+  }
+  return cure;
 }
 
 Bytes RegionPublisher::group_size(const std::vector<Region*>& regions) const {
@@ -70,9 +100,19 @@ RegionRow RegionPublisher::describe(const Region& region, Bytes group) {
   row.resident = saturating_minus(region.mapped_size(), {row.host_mapped}).value;
   const Epoch named = device_.regions.last_use(region.index), recent = this->recent();
   Epoch used = named;
+  const auto in_use_since = device_.kv == nullptr ? std::nullopt : device_.kv->in_use_since(region);
+  row.kv_used = row.kv_touched = row.kv_resident_used = RegionRow::unknown;
+  if (in_use_since) {
+    const KvUse use = *device_.kv->use_of(region);
+    row.kv_used = use.used.value;
+    row.kv_touched = use.touched.value;
+    row.kv_resident_used = use.resident_used.value;
+    kv_ += use;
+  }
   for (std::size_t i = 0; i < region.frames.size(); ++i) {
     const ChunkId page = device_.page_of(region.address_of(i));
-    const Epoch touched = std::max(named, device_.pages.last_use(page));
+    const Epoch own = device_.pages.last_use(page);
+    const Epoch touched = in_use_since ? own : std::max(named, own);
     used = std::max(used, touched);
     if (touched >= recent) working_set_ += region.chunk_size;
     if (row.groups == 0) continue;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 #include <vector>
 
 #include "runtime/device.h"
+#include "runtime/kv_heat.h"
 
 namespace vhbm {
 
@@ -23,6 +25,8 @@ class RegionPublisher {
   [[nodiscard]] Bytes group_size(const std::vector<Region*>& regions) const;
   // Appends the region's groups to groups_, as far as there is room.
   [[nodiscard]] RegionRow describe(const Region& region, Bytes group);
+  // What kv_ says to others. Returns what would cure that what is in use is too scattered.
+  [[nodiscard]] std::string publish_kv();
   // The mean length of all rounds, in nanoseconds.
   [[nodiscard]] double mean_round() const;
   // How long ago a round was.
@@ -37,6 +41,8 @@ class RegionPublisher {
   std::vector<RegionRow> rows_;  // both kept for their memory
   std::vector<std::uint8_t> groups_;
   Bytes working_set_;  // of what was described so far
+  KvUse kv_;           // the same
+  bool told_scattered_ = false;
 };
 
 }  // namespace vhbm

@@ -14,9 +14,10 @@
 namespace vhbm {
 namespace {
 
-static_assert(sizeof(RegionRow) == 136 && sizeof(RegionsFile::Row) == sizeof(RegionRow));
+static_assert(sizeof(RegionRow) == 160 && sizeof(RegionsFile::Row) == sizeof(RegionRow));
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
+using Advice = std::array<std::uint64_t, RegionsFile::longest_advice / sizeof(std::uint64_t)>;
 using Words = std::array<std::uint64_t, RegionsFile::words>;
 
 // Rows that the file has space for at first; doubled as needed.
@@ -57,7 +58,13 @@ std::optional<RegionsSnapshot> try_read(WatchedFile& watched) {
     if (static_cast<std::size_t>(row.tag) >= tag_names.size()) row.tag = Tag::other;
     snapshot.rows.push_back(row);
   }
+  Advice advice;
+  for (std::size_t word = 0; word < advice.size(); ++word) {
+    advice[word] = file->advice[word].load(std::memory_order_acquire);
+  }
   if (file->sequence.load(std::memory_order_relaxed) != before) return std::nullopt;
+  const char* const text = reinterpret_cast<const char*>(advice.data());
+  snapshot.advice.assign(text, strnlen(text, sizeof advice - 1));
   const SharedHeader& header = file->header;
   snapshot.pid = static_cast<pid_t>(header.pid);
   snapshot.device = static_cast<int>(header.device);
@@ -122,8 +129,8 @@ std::size_t RegionTable::make_room(std::size_t rows) noexcept {
   return std::min(rows, capacity_);
 }
 
-void RegionTable::publish(std::span<RegionRow> rows,
-                          std::span<const std::uint8_t> groups) noexcept {
+void RegionTable::publish(std::span<RegionRow> rows, std::span<const std::uint8_t> groups,
+                          std::string_view advice) noexcept {
   if (file_ == nullptr || !shared_.is_open()) return;
   groups = groups.first(std::min(groups.size(), RegionsFile::most_groups));
   const std::size_t count = make_room(rows.size());
@@ -140,6 +147,11 @@ void RegionTable::publish(std::span<RegionRow> rows,
     std::uint64_t word = 0;
     std::memcpy(&word, &groups[first], std::min(sizeof word, groups.size() - first));
     file_->groups[first / sizeof word].store(word, std::memory_order_release);
+  }
+  Advice text{};
+  std::memcpy(text.data(), advice.data(), std::min(advice.size(), sizeof text - 1));
+  for (std::size_t word = 0; word < text.size(); ++word) {
+    file_->advice[word].store(text[word], std::memory_order_release);
   }
   for (std::size_t i = 0; i < count; ++i) {
     const auto words = std::bit_cast<Words>(rows[i]);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/shared_file.h"
@@ -18,7 +19,7 @@ namespace vhbm {
 
 // One region at one moment; bytes, nanoseconds.
 struct RegionRow {
-  static constexpr std::uint64_t never = UINT64_MAX;
+  static constexpr std::uint64_t never = UINT64_MAX, unknown = UINT64_MAX;
 
   std::uint64_t id;
   std::uint64_t base;
@@ -26,7 +27,10 @@ struct RegionRow {
   std::uint64_t resident;     // of its chunks, so the sum may be more than its size
   std::uint64_t host_mapped;  // as above
   std::uint64_t idle_ns;      // since work named it; never
-  std::uint32_t confidence;   // in its tag, 0 to 100
+  // Of a KV cache whose blocks in use are known: bytes of these, of chunks with one, and of these
+  // blocks in HBM; unknown.
+  std::uint64_t kv_used, kv_touched, kv_resident_used;
+  std::uint32_t confidence;  // in its tag, 0 to 100
   Tag tag;
   std::uint8_t held;  // 1 when some of it may not move
   std::uint8_t unused[2];
@@ -52,6 +56,10 @@ struct RegionsFile {
   // all.
   static constexpr std::size_t most_groups = 8192;
   std::array<std::atomic<std::uint64_t>, most_groups / sizeof(std::uint64_t)> groups;
+  // What would cure that the KV in use is too scattered to be moved; cut to fit, with a 0 at its
+  // end.
+  static constexpr std::size_t longest_advice = 192;
+  std::array<std::atomic<std::uint64_t>, longest_advice / sizeof(std::uint64_t)> advice;
 
   [[nodiscard]] Row* rows() noexcept { return reinterpret_cast<Row*>(this + 1); }
   [[nodiscard]] static std::size_t size_for(std::size_t rows) noexcept {
@@ -61,7 +69,7 @@ struct RegionsFile {
 inline constexpr const char* regions_suffix = ".regions";
 // Changes whenever a field of a row does: raise the number in front.
 inline constexpr std::uint64_t regions_layout =
-    3ull << 32 | sizeof(RegionsFile) << 16 | sizeof(RegionRow);
+    4ull << 32 | sizeof(RegionsFile) << 16 | sizeof(RegionRow);
 
 // `part` of `whole` as a byte: 0 only for nothing, 255 only for all.
 [[nodiscard]] std::uint8_t share_of(std::uint64_t part, std::uint64_t whole) noexcept;
@@ -81,7 +89,8 @@ class RegionTable {
   [[nodiscard]] bool is_shared() const noexcept { return file_ != nullptr; }
   // Replaces all rows, and the groups that they name. What there is no room for, the smallest
   // first, is counted as left out, so the order of `rows` may change.
-  void publish(std::span<RegionRow> rows, std::span<const std::uint8_t> groups = {}) noexcept;
+  void publish(std::span<RegionRow> rows, std::span<const std::uint8_t> groups = {},
+               std::string_view advice = {}) noexcept;
   void unshare_in_child() noexcept { shared_.leave_to_parent(); }
   // This process is about to end: what it had is of no use to anybody.
   void withdraw() noexcept { shared_.unlink_name(); }
@@ -103,6 +112,7 @@ struct RegionsSnapshot {
   std::vector<RegionRow> rows;
   std::uint64_t left_out = 0;
   std::vector<std::uint8_t> groups;
+  std::string advice;
 
   // How much of each of the region's groups is in HBM; one for all of it when none was published.
   [[nodiscard]] std::vector<std::uint8_t> groups_of(const RegionRow& row) const;

@@ -48,6 +48,7 @@ void Regions::begin_life(Region& region) {
   region.view.id = {next_id_++};
   named(region.index, 0);
   set_host_mapped(region.index, {});
+  set_kv_span(region.index, 0);
   heat.filled_before_use = heat.filled_in_use = 0;
   heat.zeroed = heat.copied_into = 0;
 }

@@ -135,6 +135,13 @@ class Regions {
   void set_host_mapped(std::uint32_t index, Bytes bytes) noexcept {
     heat_[index].host_mapped.store(bytes.value, std::memory_order_relaxed);
   }
+  // Hot. The number of what is known of its KV; 0 is none.
+  [[nodiscard]] std::uint32_t kv_span(std::uint32_t index) const noexcept {
+    return heat_[index].kv_span.load(std::memory_order_acquire);
+  }
+  void set_kv_span(std::uint32_t index, std::uint32_t number) noexcept {
+    heat_[index].kv_span.store(number, std::memory_order_release);
+  }
 
  private:
   static constexpr std::size_t most_regions = 1 << 20;
@@ -142,6 +149,7 @@ class Regions {
     std::atomic<std::uint64_t> host_mapped;
     std::atomic<std::uint64_t> filled_before_use, filled_in_use, zeroed, copied_into;
     std::atomic<Epoch> last_use;
+    std::atomic<std::uint32_t> kv_span;
   };
 
   void begin_life(Region& region);

@@ -5,10 +5,26 @@
 #include <new>
 
 #include "runtime/devices.h"
+#include "runtime/kv_heat.h"
 #include "runtime/log.h"
 #include "runtime/peers.h"
 
 namespace vhbm {
+namespace {
+
+// What cannot be read is told in one line, and done without.
+void load_kv_layouts(const Text& chosen, Process& process) {
+  if (chosen.empty()) return;
+  auto loaded = KvLayouts::load(chosen);
+  if (loaded.ok()) {
+    process.kv_layouts = std::move(*loaded);
+  } else {
+    log_error("{}; block tables are not looked at", loaded.status().message());
+  }
+}
+
+}  // namespace
+
 Runtime::Runtime() = default;
 
 Runtime::~Runtime() {
@@ -40,6 +56,7 @@ Result<std::unique_ptr<Runtime>> Runtime::start(const Driver& driver, const Opti
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->devices_ = std::make_unique<Devices>(driver, options, decisions);
     runtime->devices_->process.kernels.set_source(std::move(kernel_times));
+    load_kv_layouts(options.kv_layouts, runtime->devices_->process);
     if (Status status = runtime->add_device(); !status.ok()) return status;
     if (below != nullptr) runtime->devices_->spill_to(std::move(below));
     if (options.share_gpu && decisions.share_out != nullptr) runtime->devices_->share_gpus();
@@ -91,6 +108,7 @@ Result<DeviceAddress> Runtime::allocate(Bytes size) {
 Status Runtime::free(DeviceAddress base) {
   PagedDevice* const device = owns(base) ? devices_->at(base.value) : nullptr;
   if (device == nullptr) return {Errc::invalid_value, "not the base of a live region"};
+  device->kv_goes(base);
   return device->allocator.free(base);
 }
 
@@ -136,6 +154,7 @@ Status Runtime::free_in_order(DeviceAddress base, const StreamOrder& order) {
   PagedDevice* const device = owns(base) ? devices_->at(base.value) : nullptr;
   if (device == nullptr) return {Errc::invalid_value, "not the base of a live region"};
   try {
+    device->kv_goes(base);
     return device->allocator.free_in_order(base, order, *gate_);
   } catch (const std::bad_alloc&) {
     return Status(Errc::out_of_memory, "no memory to note the free in");
@@ -274,6 +293,30 @@ void Runtime::named(std::span<const std::uint64_t> addresses) noexcept {
     in_place += device->regions.host_mapped(region);
   }
   count();
+}
+
+KvLayouts* Runtime::kv_layouts() const noexcept {
+  return devices_->process.kv_layouts.get();
+}
+
+bool Runtime::wants_look(const KvMatch& match, const KvLaunchShape& shape) const noexcept {
+  bool any = false;
+  devices_->each([&](PagedDevice& one) {
+    any = any || (one.device->kv != nullptr && one.device->kv->wants(match, shape));
+  });
+  return any;
+}
+
+void Runtime::launches(KvMatch& match, const KvLaunch& launch) noexcept {
+  devices_->each([&](PagedDevice& one) {
+    if (one.device->kv != nullptr) one.device->kv->launch(match, launch);
+  });
+}
+
+void Runtime::native_goes(DeviceAddress base) noexcept {
+  devices_->each([&](PagedDevice& one) {
+    if (one.device->kv != nullptr) one.device->kv->memory_goes(base, {1});
+  });
 }
 
 void Runtime::launched() noexcept {

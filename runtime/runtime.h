@@ -27,6 +27,10 @@
 namespace vhbm {
 
 class Devices;
+class KvLayouts;
+struct KvLaunch;
+struct KvLaunchShape;
+struct KvMatch;
 class VirtualMemory;
 struct SharedHandle;
 
@@ -167,6 +171,15 @@ class Runtime {
   // Hot. A kernel's arguments name these addresses: their regions may be touched anywhere.
   void named(std::span<const std::uint64_t> addresses) noexcept;
   void named(DeviceAddress address) noexcept { named(std::span(&address.value, 1)); }
+
+  // What is known of how kernels find their KV; nullptr where nothing is to be looked at.
+  [[nodiscard]] KvLayouts* kv_layouts() const noexcept;
+  // Hot. Of a kernel that a layout describes: whether a launch that is not captured wants a look.
+  [[nodiscard]] bool wants_look(const KvMatch& match, const KvLaunchShape& shape) const noexcept;
+  // Inside the gate, before the launch itself.
+  void launches(KvMatch& match, const KvLaunch& launch) noexcept;
+  // Memory at this address that is no region is about to be freed.
+  void native_goes(DeviceAddress base) noexcept;
 
   // Hot. One kernel or graph was submitted.
   void launched() noexcept;

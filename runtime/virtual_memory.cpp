@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "runtime/context_scope.h"
+#include "runtime/kv_heat.h"
 
 namespace vhbm {
 namespace {
@@ -233,6 +234,7 @@ std::optional<std::vector<Mapping>> VirtualMemory::mappings_of(AddressRange rang
 }
 
 Status VirtualMemory::unmap(AddressRange range) {
+  if (device_.kv != nullptr) device_.kv->memory_goes(range.base, range.size);
   std::lock_guard calls(calls_);
   const RelaxedCapture relaxed(device_.driver);
   std::lock_guard lock(device_.lock);

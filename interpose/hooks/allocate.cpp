@@ -90,6 +90,7 @@ CUresult CUDAAPI cuMemFree_v2(CUdeviceptr address) {
   const HookScope scope;
   CUresult result = CUDA_SUCCESS;
   if (freed(scope, address, &result)) return result;
+  if (scope.outermost()) Session::native_goes(address);
   result = scope.call(&Functions::cuMemFree_v2, address);
   if (result == CUDA_SUCCESS && scope.outermost()) {
     Session::get().native_freed(NativeKind::device, address);

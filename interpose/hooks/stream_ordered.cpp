@@ -129,6 +129,7 @@ CUresult free(CUresult (CUDAAPI* Functions::*function)(CUdeviceptr, CUstream),
   const HookScope scope;
   Runtime* const runtime = scope.runtime();
   if (runtime == nullptr || !runtime->owns({address})) {
+    if (scope.outermost()) Session::native_goes(address);
     const CUresult result = scope.call(function, address, stream);
     if (result == CUDA_SUCCESS && scope.outermost()) {
       Session::get().native_freed(NativeKind::device, address);

@@ -219,7 +219,10 @@ CUresult CUDAAPI cuMemUnmap(CUdeviceptr address, std::size_t size) {
       [&](VirtualMemory& memory) {
         return memory.unmap({{address}, {size}});
       },
-      [&] { return scope.call(&Functions::cuMemUnmap, address, size); });
+      [&] {
+        if (scope.outermost()) Session::native_goes(address);
+        return scope.call(&Functions::cuMemUnmap, address, size);
+      });
 }
 
 CUresult CUDAAPI cuMemSetAccess(CUdeviceptr address, std::size_t size,

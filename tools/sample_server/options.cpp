@@ -97,6 +97,9 @@ void add_kv_options(CLI::App& app, Options& options) {
       ->check(multiple_of(16, 16, 4096));
   app.add_flag("--contiguous", options.contiguous,
                "Give each running request one contiguous slot of KV, as llama.cpp does");
+  app.add_option("--kv-log", options.kv_log,
+                 "Write the KV blocks that each step uses to this file, a line a step")
+      ->type_name("FILE");
   CLI::Option* tokens =
       app.add_option("--kv-tokens", options.kv_tokens, "Tokens that the KV cache holds")
           ->check(CLI::Range(16, 1 << 30));

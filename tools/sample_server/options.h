@@ -28,7 +28,8 @@ struct Options {
   std::size_t kv_tokens = 65'536;
   double gpu_memory_utilization = 0;  // 0: kv_tokens says how much
 
-  std::string json;  // a file to write the report to as well
+  std::string kv_log;  // a file to write each step's KV blocks to
+  std::string json;    // a file to write the report to as well
 };
 
 struct ParsedOptions {

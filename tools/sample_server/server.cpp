@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "output_digest.h"
@@ -44,6 +45,10 @@ Server::Server(Gpu& gpu, const Options& options, std::span<const TraceRequest> r
       next_tokens_(gpu, step_.sequences, "next tokens"),
       kv_manager_(make_kv_manager()),
       scheduler_(*kv_manager_, {options.max_running, options.step_tokens}) {
+  if (!options.kv_log.empty()) {
+    kv_log_.open(options.kv_log);
+    if (!kv_log_) throw TraceError("--kv-log: " + options.kv_log + " cannot be written");
+  }
   gpu_.synchronise();
   result_.gpu = gpu.name();
   result_.memory_at_start = memory_at_start_;
@@ -151,6 +156,7 @@ std::vector<Server::Output> Server::compute(std::span<const StepPart> step) {
     }
     if (part.yields_token()) outputs.push_back({part.sequence, inputs_.want_logits(), 0});
   }
+  if (kv_log_.is_open()) log_blocks(step);
   inputs_.copy_in(gpu_, input_stream_, step.size());
   gpu_.record(inputs_there_, input_stream_);
 
@@ -168,6 +174,18 @@ std::vector<Server::Output> Server::compute(std::span<const StepPart> step) {
   }
   gpu_.record(outputs_there_, output_stream_);
   return outputs;
+}
+
+void Server::log_blocks(std::span<const StepPart> step) {
+  std::set<BlockId> used;
+  for (const StepPart& part : step) {
+    const auto blocks = kv_manager_->blocks(part.sequence->id);
+    const std::size_t tokens = part.first + part.count;
+    const std::size_t count = (tokens + kv_shape_.block_tokens - 1) / kv_shape_.block_tokens;
+    used.insert(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  for (const BlockId block : used) kv_log_ << block << ' ';
+  kv_log_ << std::endl;  // whoever reads along wants whole steps
 }
 
 void Server::hand_out(std::span<const Output> outputs) {

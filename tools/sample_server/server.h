@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,6 +38,8 @@ class Server {
   void take_in_requests();
   void submit(const TraceRequest& request);
   std::vector<Output> compute(std::span<const StepPart> step);
+  // The KV blocks that the step reads or writes, as its kernels find them.
+  void log_blocks(std::span<const StepPart> step);
   void hand_out(std::span<const Output> outputs);
   void digest(std::span<const Output> outputs);
 
@@ -59,6 +62,7 @@ class Server {
   std::size_t half_ = 0;  // of logits_ that the coming step writes
   std::unique_ptr<KvManager> kv_manager_;
   Scheduler scheduler_;
+  std::ofstream kv_log_;
   std::deque<Sequence> sequences_;  // all requests taken in, in order
   Sequence::Clock::time_point start_;
 };

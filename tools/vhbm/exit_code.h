@@ -8,6 +8,7 @@ enum ExitCode : int {
   exit_no_process = 1,      // stat, regions, off: nobody runs under vHBM, or not that process
   exit_not_attached = 1,    // ps: a GPU process runs without vHBM
   exit_refused = 1,         // config, replay: the file, or a variable, is not accepted
+  exit_does_not_fit = 2,    // kv-layout check: it describes no kernel of the process
   exit_already_frozen = 2,  // off
   exit_order_refused = 2,   // sleep, wake, hold, tag, set, record: the process says why
   exit_no_answer = 3,       // off, sleep, wake, hold, tag, set, record: it does not answer

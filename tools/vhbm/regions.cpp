@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
@@ -29,6 +30,7 @@ constexpr const char* examples = R"(Examples:
   vhbm regions 4711 --json         for a program to read
 
 WHERE shows how much of a region is in HBM (#); the rest is in host memory, read in place (.).
+DENSITY: of a KV cache whose blocks are known (kv_layouts), the share of what is in HBM that is in use.
 The table is what the process published last, at most a quarter of a second ago.
 
 Exit code: 0, or 1 when there is no such process.)";
@@ -71,6 +73,7 @@ std::string json_of(const std::vector<RegionsSnapshot>& found, bool one) {
     object["started_at"] = process.started_at;
     object["command"] = process.command;
     object["left_out"] = process.left_out;
+    if (!process.advice.empty()) object["advice"] = process.advice;
     object["regions"] = nlohmann::ordered_json::array();
     for (const RegionRow& row : process.rows) {
       nlohmann::ordered_json region;
@@ -83,6 +86,11 @@ std::string json_of(const std::vector<RegionsSnapshot>& found, bool one) {
       region["resident_bytes"] = row.resident;
       region["host_mapped_bytes"] = row.host_mapped;
       region["held"] = row.held != 0;
+      for (const auto& [key, value] :
+           {std::pair{"kv_used_bytes", row.kv_used}, std::pair{"kv_touched_bytes", row.kv_touched},
+            std::pair{"kv_resident_used_bytes", row.kv_resident_used}}) {
+        if (value != RegionRow::unknown) region[key] = value;
+      }
       if (row.idle_ns == RegionRow::never) {
         region["idle_ns"] = nullptr;
       } else {
@@ -105,6 +113,11 @@ std::string where(std::uint64_t resident, std::uint64_t host_mapped) {
   return text;
 }
 
+std::string density(const RegionRow& row) {
+  if (row.kv_used == RegionRow::unknown) return "-";
+  return std::to_string(percent(row.kv_resident_used, row.resident)) + "%";
+}
+
 std::string total_line(const char* name, const Total& total) {
   char line[160];
   std::snprintf(line, sizeof line, "  %-12s %7llu %11s  %s  %s in HBM, %s in host memory\n", name,
@@ -119,8 +132,8 @@ std::string text_of(const RegionsSnapshot& process) {
   if (process.device != 0) text += ", device " + std::to_string(process.device);
   text += "  " + printable(process.command) + "\n";
   char line[256];
-  std::snprintf(line, sizeof line, "  %6s %16s %11s  %-9s %4s  %-17s %12s  %s\n", "ID", "ADDRESS",
-                "SIZE", "TAG", "SURE", "WHERE", "UNUSED FOR", "WHY");
+  std::snprintf(line, sizeof line, "  %6s %16s %11s  %-9s %4s  %-17s %7s %12s  %s\n", "ID",
+                "ADDRESS", "SIZE", "TAG", "SURE", "WHERE", "DENSITY", "UNUSED FOR", "WHY");
   text += painted(line, Colour::dim, stdout);
   Total all;
   std::array<Total, tag_names.size()> by_tag;
@@ -129,10 +142,10 @@ std::string text_of(const RegionsSnapshot& process) {
     by_tag[static_cast<std::size_t>(row.tag)].add(row);
     const std::string sure = std::to_string(row.confidence) + "%";
     std::snprintf(
-        line, sizeof line, "  %6llu %16llx %11s  %-9s %4s  %s %12s  ",
+        line, sizeof line, "  %6llu %16llx %11s  %-9s %4s  %s %7s %12s  ",
         static_cast<unsigned long long>(row.id), static_cast<unsigned long long>(row.base),
         bytes_text(row.size).c_str(), name_of(row.tag), sure.c_str(),
-        where(row.resident, row.host_mapped).c_str(),
+        where(row.resident, row.host_mapped).c_str(), density(row).c_str(),
         row.idle_ns == RegionRow::never ? "never used" : duration_text(row.idle_ns).c_str());
     text += line + std::string(row.held != 0 ? "held; " : "") + printable(row.reason) + "\n";
   }

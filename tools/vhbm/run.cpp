@@ -25,6 +25,7 @@
 #include "option_names.h"
 #include "runtime/config_file.h"
 #include "runtime/host_promises.h"
+#include "runtime/kv_layouts.h"
 #include "runtime/options.h"
 #include "summary.h"
 
@@ -156,6 +157,14 @@ int run(const Request& request) {
   if (!options.ok()) {
     say(options.status().message());
     return exit_usage;
+  }
+  if (const auto layouts = KvLayouts::load(options->kv_layouts); !layouts.ok()) {
+    say(layouts.status().message());
+    return exit_usage;
+  }
+  // The program may look for them from another folder.
+  if (!options->kv_layouts.empty()) {
+    setenv("VHBM_KV_LAYOUTS", absolute_kv_layouts(options->kv_layouts).c_str(), 1);
   }
   const std::string library = find_library(&why_not);
   if (library.empty()) {

@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "exit_code.h"
 #include "rate_meter.h"
+#include "runtime/region_table.h"
 #include "runtime/stats_reader.h"
 #include "stat_text.h"
 #include "watched_processes.h"
@@ -42,22 +43,42 @@ struct Request {
 // The processes' devices, each with its rates where it was seen before.
 class View {
  public:
-  explicit View(const Request& request) : request_(request) {}
+  View(const Request& request, const std::string& directory)
+      : request_(request), directory_(directory) {}
 
   std::string show(const std::vector<StatsSnapshot>& found) {
     std::string text;
+    const auto advice = advice_for(found);
     for (const StatsSnapshot& snapshot : found) {
       const auto rates = meter_.look(snapshot, RateMeter::Clock::now());
       if (!text.empty()) text += request_.json ? "," : "\n";
       text += request_.json ? stats_json(snapshot, rates)
-                            : stat_text(snapshot, rates ? &*rates : nullptr, request_.all, stdout);
+                            : stat_text(snapshot, rates ? &*rates : nullptr, request_.all,
+                                        advice_of(advice, snapshot), stdout);
     }
     if (!request_.json) return text;
     return (request_.process && found.size() == 1 ? text : "[" + text + "]") + "\n";
   }
 
  private:
+  // Read only where there is some.
+  [[nodiscard]] std::vector<RegionsSnapshot> advice_for(
+      const std::vector<StatsSnapshot>& found) const {
+    const bool any = std::any_of(found.begin(), found.end(), [](const StatsSnapshot& one) {
+      return one[Stat::kv_scattered] != 0;
+    });
+    return any ? read_live_regions(directory_) : std::vector<RegionsSnapshot>();
+  }
+  [[nodiscard]] static std::string advice_of(const std::vector<RegionsSnapshot>& all,
+                                             const StatsSnapshot& of) {
+    for (const RegionsSnapshot& one : all) {
+      if (one.pid == of.pid && one.device == of.device) return one.advice;
+    }
+    return {};
+  }
+
   const Request& request_;
+  const std::string& directory_;
   RateMeter meter_;
 };
 
@@ -118,7 +139,7 @@ int stat(const Request& request) {
   std::vector<std::string> unreadable;
   const std::vector<StatsSnapshot> found = look(request, *directory, &unreadable);
   tell_unreadable(unreadable);
-  View view(request);
+  View view(request, *directory);
   if (found.empty()) {
     if (request.json && !request.process) std::fputs("[]\n", stdout);
     return tell_no_process(request.process, *directory);

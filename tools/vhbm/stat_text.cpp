@@ -82,10 +82,29 @@ std::string paging(const StatsSnapshot& snapshot, std::FILE* stream) {
          ", see the process's log; nothing moves any more\n";
 }
 
+// Of KV caches whose blocks in use are known.
+std::string kv(const StatsSnapshot& snapshot, const std::string& advice, std::FILE* stream) {
+  if (snapshot[Stat::kv_bytes] == 0) return {};
+  std::string text = used_of("KV", snapshot[Stat::kv_used_bytes], snapshot[Stat::kv_bytes]) +
+                     " in use, in " + bytes_text(snapshot[Stat::kv_touched_bytes]) +
+                     " of chunks; density in HBM " +
+                     std::to_string(percent(snapshot[Stat::kv_resident_used_bytes],
+                                            snapshot[Stat::kv_resident_bytes])) +
+                     "%\n";
+  if (snapshot[Stat::kv_scattered] == 0) return text;
+  text +=
+      "            " +
+      painted("scattered: the chunks in use do not fit into HBM, and moving them is of little use",
+              Colour::red, stream) +
+      "\n";
+  if (!advice.empty()) text += "            what cures it, " + printable(advice) + "\n";
+  return text;
+}
+
 }  // namespace
 
 std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
-                      std::FILE* stream) {
+                      const std::string& advice, std::FILE* stream) {
   std::string text = headline(snapshot, stream) + paging(snapshot, stream) +
                      sleeping(snapshot, stream) + sharing(snapshot, stream);
   text += used_of("HBM", snapshot[Stat::hbm_bytes], snapshot[Stat::hbm_limit]) + ", peak " +
@@ -97,6 +116,7 @@ std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool al
           " in HBM, " + std::to_string(snapshot[Stat::regions]) + " regions\n";
   text += used_of("in use", snapshot[Stat::working_set_bytes], snapshot[Stat::hbm_limit]) +
           " of HBM, named within the last second\n";
+  text += kv(snapshot, advice, stream);
   char line[320];
   if (rates != nullptr) {
     const auto in_gigabytes = [&](Stat stat) { return static_cast<double>(snapshot[stat]) / 1e9; };

@@ -9,8 +9,9 @@
 
 namespace vhbm::cli {
 
-// Coloured where `stream` is a terminal. `rates` may be nullptr; `all` shows rows of value 0 too.
+// Coloured where `stream` is a terminal. `rates` may be nullptr; `all` shows rows of value 0 too;
+// `advice` is what the process's table of regions has.
 [[nodiscard]] std::string stat_text(const StatsSnapshot& snapshot, const Rates* rates, bool all,
-                                    std::FILE* stream);
+                                    const std::string& advice, std::FILE* stream);
 
 }  // namespace vhbm::cli
