@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 
 #include "runtime/devices.h"
+#include "runtime/kv_orders.h"
 #include "runtime/log.h"
 #include "runtime/option_table.h"
+#include "runtime/order_request.h"
+#include "runtime/recording_orders.h"
 #include "runtime/words.h"
 
 namespace vhbm {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = OrderJson;
 
 struct Row {
   const char* name;
@@ -20,7 +22,6 @@ struct Row {
 };
 constexpr Row rows[] = {
 #define ORDER(name, keys, text) {#name, keys},
-#include "runtime/kv_heat.h"
 #include "runtime/orders.def"
 #undef ORDER
 };
@@ -29,44 +30,6 @@ std::vector<std::string> names() {
   std::vector<std::string> all;
   for (const Row& row : rows) all.emplace_back(row.name);
   return all;
-}
-
-// A request that is not accepted, and why; ends at answer().
-struct Refused {
-  std::string why;
-};
-
-[[noreturn]] void refuse(std::string why) {
-  throw Refused{std::move(why)};
-}
-
-[[noreturn]] void refuse(const std::string& key, const Json& value, const std::string& accepted) {
-  refuse(key + " = " + value.dump(-1, ' ', false, Json::error_handler_t::replace) +
-         " is not accepted: expected " + accepted);
-}
-
-std::string told(const Json& answer) {
-  return answer.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string told_failure(const std::string& why) {
-  return told({{"ok", false}, {"error", why}});
-}
-
-std::string text_of(const Json& request, const char* key, const std::string& accepted) {
-  if (!request.contains(key)) refuse(std::string(key) + " is missing: expected " + accepted);
-  if (!request[key].is_string()) refuse(key, request[key], accepted);
-  return request[key].get<std::string>();
-}
-
-std::chrono::milliseconds time_of(const Json& request, const char* key,
-                                  std::chrono::milliseconds otherwise) {
-  if (!request.contains(key)) return otherwise;
-  const Json& value = request[key];
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > 3'600'000) {
-    refuse(key, value, "0 to 3600000 milliseconds");
-  }
-  return std::chrono::milliseconds(value.get<std::uint64_t>());
 }
 
 // Which regions an order is about.
@@ -83,15 +46,6 @@ struct Selection {
     return sizes.matches(region.view.size);
   }
 };
-
-Bytes size_of(const Json& request, const char* key) {
-  constexpr const char* accepted = "a size such as 8GiB, 512MiB or 4096 (bytes)";
-  const Json& value = request[key];
-  if (value.is_number_unsigned()) return {value.get<std::uint64_t>()};
-  const auto size = parse_size(text_of(request, key, accepted));
-  if (!size || size->is_automatic() || size->is_share()) refuse(key, value, accepted);
-  return size->resolve({}, {});
-}
 
 Selection selection_of(const Json& request) {
   Selection made;
@@ -212,72 +166,6 @@ std::string status(const Devices& devices) {
   return told(all);
 }
 
-Json told_of(const KvHeat::Told& cache, int device) {
-  Json row{{"device", device},       {"begin", cache.begin.value},     {"bytes", cache.size.value},
-           {"server", cache.server}, {"granule", cache.granule.value}, {"caches", cache.caches},
-           {"looks", cache.looks},   {"entries", cache.entries},       {"strays", cache.strays}};
-  if (cache.use) {
-    row["chunk_bytes"] = cache.use->size.value;
-    row["used_bytes"] = cache.use->used.value;
-    row["touched_bytes"] = cache.use->touched.value;
-    row["resident_bytes"] = cache.use->resident.value;
-    row["resident_used_bytes"] = cache.use->resident_used.value;
-  }
-  return row;
-}
-
-std::string kv(const Devices& devices, const Json& request) {
-  constexpr const char* accepted = "a list of kernels' names, in which * stands for any letters";
-  const KvLayouts* const layouts = devices.process.kv_layouts.get();
-  if (layouts == nullptr) {
-    refuse(
-        "it was started without kv_layouts, and knows no kernels: set the option, such as "
-        "kv_layouts = \"vllm\"");
-  }
-  std::vector<std::string> names;
-  if (request.contains("names")) {
-    if (!request["names"].is_array()) refuse("names", request["names"], accepted);
-    for (const Json& name : request["names"]) {
-      if (!name.is_string()) refuse("names", request["names"], accepted);
-      names.push_back(name.get<std::string>());
-    }
-  }
-  Json all{{"ok", true},
-           {"layouts", Json::array()},
-           {"kernels", Json::array()},
-           {"caches", Json::array()}};
-  for (const KvLayout& layout : layouts->all()) all["layouts"].push_back(layout.file);
-  for (const KvMatch* one : layouts->matches()) {
-    const bool meant = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-      return matches(name, one->function);
-    });
-    if (!meant && one->fits.empty()) continue;
-    Json row{{"function", one->function}, {"sizes", one->sizes}};
-    if (one->kernel != nullptr) {
-      row["layout"] = one->layout->file;
-      row["kernel"] = one->kernel->name;
-    }
-    row["misfits"] = Json::array();
-    for (const KvMatch::Fit& fit : one->fits) {
-      if (!fit.misfit.empty()) row["misfits"].push_back(fit.layout->file + ": " + fit.misfit);
-    }
-    row["looks"] = one->probes.load();
-    row["captured"] = one->captured.load();
-    row["refusals"] = one->refusals.load();
-    if (const char* why = one->refusal.load(); why != nullptr) row["refusal"] = why;
-    row["off"] = one->off.load();
-    all["kernels"].push_back(std::move(row));
-  }
-  devices.each([&](PagedDevice& one) {
-    if (one.device->kv == nullptr) return;
-    std::lock_guard lock(one.device->lock);
-    for (const KvHeat::Told& cache : one.device->kv->tell()) {
-      all["caches"].push_back(told_of(cache, one.device->ordinal));
-    }
-  });
-  return told(all);
-}
-
 ControlSocket::Answer at_once(std::string answer) {
   return [answer = std::move(answer)] { return std::optional(answer); };
 }
@@ -304,80 +192,6 @@ ControlSocket::Answer off(const Devices& devices) {
     if (!all) return std::nullopt;
     return told({{"ok", true}, {"frozen", true}});
   };
-}
-
-// The device that a recording is of: the one that is named, or the only one that there is.
-PagedDevice& recorded_device(const Devices& devices, const Json& request) {
-  std::vector<std::string> numbers;
-  PagedDevice* meant = nullptr;
-  const auto named = request.find("device");
-  devices.each([&](PagedDevice& one) {
-    numbers.push_back(std::to_string(one.device->ordinal));
-    if (named == request.end() || *named == Json(one.device->ordinal)) meant = &one;
-  });
-  const std::string accepted = joined_with_or(numbers);
-  if (named != request.end() && meant == nullptr) refuse("device", *named, accepted);
-  if (named == request.end() && numbers.size() > 1) {
-    refuse("device is missing: this process has " + accepted);
-  }
-  if (meant == nullptr) refuse("this process has no device whose memory is paged");
-  return *meant;
-}
-
-bool flag_of(const Json& request, const char* key) {
-  if (!request.contains(key)) return false;
-  if (!request[key].is_boolean()) refuse(key, request[key], "true or false");
-  return request[key].get<bool>();
-}
-
-std::string told_recording(PagedDevice& one) {
-  DeviceRecording& made = one.device->recording;
-  const recording::Recorder::Progress progress = made.progress();
-  const KernelRecording::Told kernels = one.device->process.kernels.told(made.recorder());
-  Json answer({{"ok", true},
-               {"on", progress.on},
-               {"file", progress.file},
-               {"written", progress.written.value},
-               {"length_ns", progress.length.count()},
-               {"records", progress.records},
-               {"uses", progress.uses},
-               {"left_out", progress.left_out},
-               {"ended", progress.ended}});
-  if (kernels.asked) {
-    answer["kernels"] = kernels.kernels;
-    answer["kernels_lost"] = kernels.lost;
-    answer["no_kernels"] = kernels.why_not;
-  }
-  return told(answer);
-}
-
-std::string record(const Devices& devices, const Json& request) {
-  constexpr const char* accepted = "an absolute path";
-  constexpr Bytes least = kib(64);
-  recording::Recorder::Wish wish;
-  wish.file = text_of(request, "file", accepted);
-  if (!wish.file.starts_with('/')) refuse("file", request["file"], accepted);
-  wish.limit = request.contains("limit") ? size_of(request, "limit") : gib(1);
-  if (wish.limit < least) refuse("limit", request["limit"], "a size of at least 64KiB");
-  wish.length = time_of(request, "length_ms", std::chrono::milliseconds(0));
-  wish.replace = flag_of(request, "replace");
-  PagedDevice& one = recorded_device(devices, request);
-  DeviceRecording& made = one.device->recording;
-  KernelRecording& kernels = one.device->process.kernels;
-  // Those of a recording that is under way stay its own.
-  const bool with_kernels = flag_of(request, "kernels") && !made.is_on();
-  if (with_kernels) kernels.join(wish, made.recorder(), one.device->ordinal);
-  if (Status status = made.start(wish); !status.ok()) {
-    if (with_kernels) kernels.leave();
-    refuse(status.message());
-  }
-  return told_recording(one);
-}
-
-std::string recording_of(const Devices& devices, const Json& request) {
-  PagedDevice& one = recorded_device(devices, request);
-  if (flag_of(request, "end")) one.device->recording.stop("it was told to end");
-  return told_recording(one);
 }
 
 Json parse(const std::string& request) {
@@ -433,12 +247,12 @@ ControlSocket::Answer Orders::answer(const std::string& text) {
     }
     if (name == "wake") return in_time(devices_.sleep.wake(), devices_);
     if (name == "off") return off(devices_);
-    if (name == "kv") return at_once(kv(devices_, request));
+    if (name == "kv") return at_once(kv_order(devices_, request));
     if (name == "hold") return at_once(hold(devices_, request));
     if (name == "tag") return at_once(tag(devices_, request));
     if (name == "set") return at_once(set(devices_, request));
-    if (name == "record") return at_once(record(devices_, request));
-    if (name == "recording") return at_once(recording_of(devices_, request));
+    if (name == "record") return at_once(record_order(devices_, request));
+    if (name == "recording") return at_once(recording_order(devices_, request));
     return at_once(status(devices_));
   } catch (const Refused& refused) {
     return at_once(told_failure(refused.why));
