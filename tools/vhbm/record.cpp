@@ -216,7 +216,9 @@ std::vector<std::filesystem::path> traces_of(const std::string& file,
 
 int run_recorded(const Request& request) {
   const auto begin = std::filesystem::file_time_type::clock::now();
-  std::filesystem::remove(request.file);
+  if (std::error_code error; !std::filesystem::remove(request.file, error) && error) {
+    return refuse(request.file + " cannot be overwritten: " + error.message());
+  }
   setenv("VHBM_RECORD", request.file.c_str(), 1);
   setenv("VHBM_RECORD_LIMIT", request.limit.c_str(), 1);
   if (request.kernels) setenv("VHBM_RECORD_KERNELS", "true", 1);

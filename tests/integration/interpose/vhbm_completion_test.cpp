@@ -74,6 +74,7 @@ TEST_F(Completion, OptionsAndTheirValuesBelongToTheirCommand) {
   EXPECT_EQ(offered({"config", "options", "--t"}), Words{"--toml"});
   EXPECT_EQ(offered({"plan", "--gpu", "h2"}), Words{"h200"});
   EXPECT_EQ(offered({"completion", "z"}), Words{"zsh"});
+  EXPECT_EQ(offered({"replay", "trace", "--policy", "n"}), Words{"next_use"});
   EXPECT_EQ(offered({"run", "--hbm-limit", ""}), Words{});
 }
 
@@ -82,6 +83,9 @@ TEST_F(Completion, FilesAndCommandsAreOfferedWhereTheyBelong) {
   EXPECT_EQ(offered({"config", "check", part}).count(name_), 1u);
   EXPECT_EQ(offered({"run", "--config", part}).count(name_), 1u);
   EXPECT_EQ(offered({"plan", "--model", part}).count(name_), 1u);
+  EXPECT_EQ(offered({"replay", part}).count(name_), 1u);
+  EXPECT_EQ(offered({"record", "-o", part}).count(name_), 1u);
+  EXPECT_EQ(offered({"record", "-o", "x", "--", "bas"}).count("bash"), 1u);
   EXPECT_EQ(offered({"run", "--", "bas"}).count("bash"), 1u);
   EXPECT_EQ(offered({"run", "--", "bash", part}).count(name_), 1u);
   EXPECT_EQ(offered({"run", "--", "bash", "--con"}), Words{});  // another program's

@@ -180,12 +180,14 @@ void add_replay_command(CLI::App& app, int& exit_code) {
   const auto request = std::make_shared<Request>();
   CLI::App* command =
       app.add_subcommand("replay", "Play a recording under other policies and sizes of HBM");
+  std::string names;
+  for (const std::string& name : policy_names()) names += (names.empty() ? "" : ",") + name;
   command->add_option("trace", request->trace, "what `vhbm record` wrote")
       ->required()
       ->type_name("FILE");
   command->add_option("--policy", request->policies, "which, separated by commas; all otherwise")
       ->delimiter(',')
-      ->type_name("NAME");
+      ->type_name("NAME:{" + names + "}");
   command
       ->add_option("--hbm", request->sizes,
                    "hbm_limit: sizes, or shares of what the regions take at most, separated by "
