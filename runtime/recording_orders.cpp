@@ -62,6 +62,7 @@ std::string record_order(const Devices& devices, const OrderJson& request) {
   KernelRecording& kernels = one.device->process.kernels;
   // Those of a recording that is under way stay its own.
   const bool with_kernels = flag_of(request, "kernels") && !made.is_on();
+  if (!made.is_on()) kernels.forget(made.recorder());
   if (with_kernels) kernels.join(wish, made.recorder(), one.device->ordinal);
   if (Status status = made.start(wish); !status.ok()) {
     if (with_kernels) kernels.leave();

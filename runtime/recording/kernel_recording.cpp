@@ -56,6 +56,11 @@ void KernelRecording::join_soon(recording::Recorder::Wish& wish, recording::Reco
   starts_soon_ = claim(wish, into, device);
 }
 
+void KernelRecording::forget(const recording::Recorder& of) noexcept {
+  const std::lock_guard lock(mutex_);
+  told_.erase(&of);
+}
+
 void KernelRecording::leave() noexcept {
   const std::lock_guard lock(mutex_);
   if (is_on_) (void)source_->stop();

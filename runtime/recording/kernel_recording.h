@@ -32,6 +32,8 @@ class KernelRecording {
   void join(recording::Recorder::Wish& wish, recording::Recorder& into, int device);
   // The same, but the source is switched on by the recorder's thread: for who may not wait for it.
   void join_soon(recording::Recorder::Wish& wish, recording::Recorder& into, int device);
+  // The one that begins now is to have none, and nothing is told of the last.
+  void forget(const recording::Recorder& of) noexcept;
   // That recording did not begin.
   void leave() noexcept;
 
@@ -58,7 +60,7 @@ class KernelRecording {
   recording::Recorder* into_ = nullptr;  // nullptr while nobody has the source
   int device_ = 0;
   bool is_on_ = false, starts_soon_ = false;  // the source
-  std::vector<KernelSpan> spans_;  // taken, and not handed over from `next_` on
+  std::vector<KernelSpan> spans_;             // taken, and not handed over from `next_` on
   std::size_t next_ = 0;
   std::map<std::uint32_t, std::uint64_t> contexts_;  // in the order in which they were met
   std::map<const recording::Recorder*, Told> told_;

@@ -35,6 +35,8 @@ constexpr const char* examples = R"(Examples:
   vhbm record -o run.vhbm -- python server.py      a program from its start, under vHBM
   vhbm record 4711 -o server.vhbm --timeline server.json
                                                    and a trace for https://ui.perfetto.dev
+  vhbm record 4711 -o server.vhbm --timeline server.json --kernels
+                                                   with the kernels in it
   vhbm replay server.vhbm                          what to do with it: docs/replay.md
 
 The process itself writes the file, for its own user only. It holds which regions there were and

@@ -161,6 +161,10 @@ TEST_F(Kernels, OfAProgramThatProfilesItselfStayItsOwn) {
 
 TEST_F(Kernels, AreThereFromTheStartOfAProgram) {
   std::thread ender([this] {
+    // The source is switched on a moment after the recording began.
+    for (int i = 0; i < 4000 && content(trace_).empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
     std::ofstream(go_) << "go";
   });

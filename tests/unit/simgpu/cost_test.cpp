@@ -334,8 +334,8 @@ TEST_F(RealClock, TellsKernelsThatTookWhatTheyCost) {
   const double costs[] = {whole, whole / 4, whole / 2};
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_GE(seconds_told[i], costs[i] * 0.99) << i;
-    // A busy machine sleeps longer, not twice as long.
-    EXPECT_LE(seconds_told[i], costs[i] * 2) << i;
+    // A busy machine sleeps longer, not that much.
+    EXPECT_LE(seconds_told[i], costs[i] + 0.1) << i;
   }
 }
 

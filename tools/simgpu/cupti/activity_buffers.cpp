@@ -9,13 +9,25 @@
 namespace simgpu::cupti {
 namespace {
 
-// The driver tells times of CLOCK_MONOTONIC; CUPTI's are of CLOCK_REALTIME.
-std::int64_t realtime_ahead() {
-  timespec monotonic{}, realtime{};
-  clock_gettime(CLOCK_MONOTONIC, &monotonic);
-  clock_gettime(CLOCK_REALTIME, &realtime);
-  return (realtime.tv_sec - monotonic.tv_sec) * std::int64_t{1'000'000'000} + realtime.tv_nsec -
-         monotonic.tv_nsec;
+std::uint64_t nanoseconds(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// By the reading that took the least time of a few.
+std::uint64_t realtime_ahead() {
+  std::uint64_t ahead = 0, narrowest = std::numeric_limits<std::uint64_t>::max();
+  for (int i = 0; i < 8; ++i) {
+    const std::uint64_t before = nanoseconds(CLOCK_MONOTONIC);
+    const std::uint64_t realtime = nanoseconds(CLOCK_REALTIME);
+    const std::uint64_t took = nanoseconds(CLOCK_MONOTONIC) - before;
+    if (took >= narrowest) continue;
+    narrowest = took;
+    ahead = realtime - before - took / 2;
+  }
+  return ahead;
 }
 
 }  // namespace
@@ -25,8 +37,12 @@ ActivityBuffers& ActivityBuffers::get() {
   return *buffers;
 }
 
-ActivityBuffers::ActivityBuffers() {
+ActivityBuffers::ActivityBuffers() : realtime_ahead_(realtime_ahead()) {
   std::thread([this] { deliver_full(); }).detach();
+}
+
+std::uint64_t ActivityBuffers::now() const {
+  return nanoseconds(CLOCK_MONOTONIC) + realtime_ahead_;
 }
 
 void ActivityBuffers::set_callbacks(CUpti_BuffersCallbackRequestFunc requested,
@@ -83,11 +99,10 @@ void ActivityBuffers::record(const SimgpuKernelRun& run) {
       return;
     }
   }
-  const auto ahead = static_cast<std::uint64_t>(realtime_ahead());
   auto* const record = new (current_.bytes + current_.used) CUpti_ActivityKernel10{};
   record->kind = *enabled_.rbegin();
-  record->start = static_cast<std::uint64_t>(run.begin_ns) + ahead;
-  record->end = static_cast<std::uint64_t>(run.end_ns) + ahead;
+  record->start = static_cast<std::uint64_t>(run.begin_ns) + realtime_ahead_;
+  record->end = static_cast<std::uint64_t>(run.end_ns) + realtime_ahead_;
   record->completed = record->end;
   record->deviceId = run.device;
   record->contextId = run.context;

@@ -21,6 +21,9 @@ class ActivityBuffers {
   // Never destroyed: the driver's threads may be inside until the process ends.
   static ActivityBuffers& get();
 
+  // CLOCK_REALTIME, as far ahead of the driver's CLOCK_MONOTONIC as it was when first asked for.
+  [[nodiscard]] std::uint64_t now() const;
+
   // A record's length, in this version.
   static constexpr std::size_t record_size = sizeof(CUpti_ActivityKernel10);
 
@@ -50,6 +53,7 @@ class ActivityBuffers {
   void complete(const Buffer& buffer);
   [[nodiscard]] Buffer asked_for();
 
+  const std::uint64_t realtime_ahead_;
   std::mutex mutex_;
   std::condition_variable has_full_;
   CUpti_BuffersCallbackRequestFunc requested_ = nullptr;

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <ctime>
 
 #include "activity_buffers.h"
 
@@ -89,10 +88,7 @@ CUptiResult cuptiGetResultString(CUptiResult result, const char** text) {
 
 CUptiResult cuptiGetTimestamp(uint64_t* timestamp) {
   if (timestamp == nullptr) return CUPTI_ERROR_INVALID_PARAMETER;
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  *timestamp =
-      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
+  *timestamp = ActivityBuffers::get().now();
   return CUPTI_SUCCESS;
 }
 
