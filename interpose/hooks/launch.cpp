@@ -97,13 +97,15 @@ void look(const HookScope& scope, Runtime& runtime, KvMatch& match, const Launch
   }
 }
 
-// As submit(), of a kernel.
-template <typename... P>
-CUresult launch(CUresult (CUDAAPI* Functions::*function)(P...), const Launch& launch,
+// As submit(), of a kernel, which `describe` describes: only where there is a runtime, since what
+// is no configuration is the driver's to say.
+template <typename... P, typename Describe>
+CUresult launch(CUresult (CUDAAPI* Functions::*function)(P...), Describe&& describe,
                 std::type_identity_t<P>... arguments) {
   const HookScope scope;
   Runtime* const runtime = scope.runtime();
   if (runtime == nullptr) return scope.call(function, arguments...);
+  const Launch launch = describe();
   const auto say = [&] {
     note_stream(*runtime, launch.stream, launch.null_means);
     return name_arguments(*runtime, launch.function, launch.parameters, launch.extra);
@@ -124,9 +126,12 @@ using namespace vhbm::interpose;
 // `...` say the grid.
 #define VHBM_LAUNCH_AS(means, symbol, given, arguments, function, stream, parameters, extra, ...) \
   CUresult CUDAAPI symbol given {                                                                 \
-    return launch(&Functions::symbol,                                                             \
-                  {function, __VA_ARGS__, stream, DefaultStream::means, parameters, extra},       \
-                  VHBM_LIST arguments);                                                           \
+    return launch(                                                                                \
+        &Functions::symbol,                                                                       \
+        [&] {                                                                                     \
+          return Launch{function, __VA_ARGS__, stream, DefaultStream::means, parameters, extra};  \
+        },                                                                                        \
+        VHBM_LIST arguments);                                                                     \
   }
 #define VHBM_LAUNCHES(symbol, suffix, ...)    \
   VHBM_LAUNCH_AS(legacy, symbol, __VA_ARGS__) \

@@ -46,11 +46,11 @@ TEST_F(Ordered, SaysWhatIsAccepted) {
   (void)allocate(mib(8));
   EXPECT_EQ(error("slep"),
             "command = \"slep\" is not accepted: expected status, sleep, wake, hold, tag, set, "
-            "record, recording or off");
+            "record, recording, kv or off");
   EXPECT_EQ(error("{\"command\":"), "the request is no JSON object");
   EXPECT_EQ(error(R"({"command":7})"),
             "command = 7 is not accepted: expected status, sleep, wake, hold, tag, set, record, "
-            "recording or off");
+            "recording, kv or off");
   EXPECT_EQ(error(R"({"command":"wake","now":1})"),
             "the key \"now\" is not known: wake accepts none");
   EXPECT_EQ(error(R"({"command":"sleep","patience_ms":-1})"),
