@@ -43,7 +43,7 @@ class CuptiKernelTimes final : public KernelTimes {
   [[nodiscard]] bool in_child() const noexcept;
   static void at_exit();
 
-  std::timed_mutex calls_;
+  std::mutex calls_;
   const Candidates candidates_;
   const pid_t owner_;
   std::optional<CuptiLibrary> library_;

@@ -124,6 +124,8 @@ class Recording {
       show(last);
       const bool ended = sigtimedwait(&ends, nullptr, &look_interval) > 0;
       answer = ask_about(ended);
+      // It may have ended between the question and the answer.
+      if (answer.exit_code == exit_no_answer) answer = ask_about(ended);
       if (answer.exit_code == exit_no_process) break;
       if (answer.exit_code != exit_ok) return fail(answer);
       last = answer.reply;
