@@ -218,9 +218,9 @@ void tell_cache(const Json& cache) {
               static_cast<unsigned long long>(entries), static_cast<unsigned long long>(strays));
   if (!cache.contains("used_bytes")) return;
   const std::uint64_t used = number(cache, "used_bytes"), touched = number(cache, "touched_bytes");
-  std::printf("    in use: %s, in %s of its %s of chunks: density %u%%\n", bytes_text(used).c_str(),
-              bytes_text(touched).c_str(), bytes_text(number(cache, "chunk_bytes")).c_str(),
-              percent(used, touched));
+  std::printf("    in use: %s, in %s of its %s of chunks, filled to %u%%\n",
+              bytes_text(used).c_str(), bytes_text(touched).c_str(),
+              bytes_text(number(cache, "chunk_bytes")).c_str(), percent(used, touched));
 }
 
 // Returns the exit code, and what is known in `all`.
