@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/file_refusals.h"
 #include "runtime/option_forms.h"
 #include "runtime/option_table.h"
 #include "runtime/text_file.h"
@@ -52,7 +53,7 @@ std::string hint(std::string_view word, const std::vector<std::string>& known,
 class Reader {
  public:
   Reader(const std::string& path, const KnownWords& words, Options& options)
-      : path_(path), words_(words), options_(options) {}
+      : path_(path), words_(words), options_(options), refusals_(path) {}
 
   void take(const TomlDocument& document) {
     for (const TomlEntry& entry : document.entries) take_option(entry);
@@ -65,25 +66,10 @@ class Reader {
     }
   }
 
-  void refuse(std::size_t line, const std::string& what) {
-    const std::string place = line == 0 ? path_ : path_ + ":" + std::to_string(line);
-    refusals_.push_back({line, place + ": " + what});
-  }
-
-  std::vector<std::string> refusals() {
-    std::stable_sort(refusals_.begin(), refusals_.end(),
-                     [](const Refusal& a, const Refusal& b) { return a.line < b.line; });
-    std::vector<std::string> lines;
-    for (Refusal& one : refusals_) lines.push_back(std::move(one.text));
-    return lines;
-  }
+  void refuse(std::size_t line, const std::string& what) { refusals_.add(line, what); }
+  [[nodiscard]] std::vector<std::string> refusals() const { return refusals_.told(); }
 
  private:
-  struct Refusal {
-    std::size_t line;
-    std::string text;
-  };
-
   void refuse_value(const TomlEntry& entry, const std::string& accepted) {
     refuse(entry.line,
            entry.key + " = " + entry.written + " is not accepted: expected " + accepted);
@@ -119,9 +105,9 @@ class Reader {
 
   void take_rule(const TomlTable& table) {
     TagRule rule;
-    const std::size_t refused_before = refusals_.size();
+    const std::size_t refused_before = refusals_.count();
     for (const TomlEntry& entry : table.entries) take_rule_entry(entry, rule);
-    if (refusals_.size() != refused_before) return;
+    if (refusals_.count() != refused_before) return;
     if (rule.min_size > rule.max_size) {
       refuse(table.line, "[[tag]] matches nothing: min_size is above max_size");
     } else if (!rule.tag && !rule.held) {
@@ -154,7 +140,7 @@ class Reader {
   const std::string& path_;
   const KnownWords& words_;
   Options& options_;
-  std::vector<Refusal> refusals_;
+  FileRefusals refusals_;
 };
 
 }  // namespace

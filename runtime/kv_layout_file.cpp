@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "runtime/file_refusals.h"
 #include "runtime/option_forms.h"
 #include "runtime/toml_document.h"
 #include "runtime/words.h"
@@ -228,7 +229,7 @@ const KernelKey kernel_keys[] = {
 
 class Reader {
  public:
-  Reader(const std::string& path, KvLayout& layout) : path_(path), layout_(layout) {}
+  Reader(const std::string& path, KvLayout& layout) : layout_(layout), refusals_(path) {}
 
   void take(const TomlDocument& document) {
     for (const TomlEntry& entry : document.entries) take_entry(entry);
@@ -239,30 +240,15 @@ class Reader {
         refuse(table.line, "[[" + table.name + "]] is not known: expected [[kernel]]");
       }
     }
-    if (!refusals_.empty()) return;
+    if (refusals_.count() != 0) return;
     if (layout_.server.empty()) refuse(0, "server is missing: expected " + named("server"));
     if (layout_.kernels.empty()) refuse(0, "there is no [[kernel]]: expected one at least");
   }
 
-  void refuse(std::size_t line, const std::string& what) {
-    const std::string place = line == 0 ? path_ : path_ + ":" + std::to_string(line);
-    refusals_.push_back({line, place + ": " + what});
-  }
-
-  std::vector<std::string> refusals() {
-    std::stable_sort(refusals_.begin(), refusals_.end(),
-                     [](const Refusal& a, const Refusal& b) { return a.line < b.line; });
-    std::vector<std::string> lines;
-    for (Refusal& one : refusals_) lines.push_back(std::move(one.text));
-    return lines;
-  }
+  void refuse(std::size_t line, const std::string& what) { refusals_.add(line, what); }
+  [[nodiscard]] std::vector<std::string> refusals() const { return refusals_.told(); }
 
  private:
-  struct Refusal {
-    std::size_t line;
-    std::string text;
-  };
-
   static std::string named(std::string_view key) {
     for (const LayoutKey& one : layout_keys) {
       if (one.row.name == key) return one.row.text;
@@ -300,7 +286,7 @@ class Reader {
   void take_kernel(const TomlTable& table) {
     KvKernel kernel;
     kernel.line = table.line;
-    const std::size_t refused_before = refusals_.size();
+    const std::size_t refused_before = refusals_.count();
     for (const TomlEntry& entry : table.entries) {
       // What slots are made of, unless they say.
       if (entry.key == "slots") kernel.table_type = KvNumber::int64;
@@ -308,7 +294,7 @@ class Reader {
     for (const TomlEntry& entry : table.entries) {
       take_entry(entry, kernel_keys, "[[kernel]]", kernel);
     }
-    if (refusals_.size() != refused_before) return;
+    if (refusals_.count() != refused_before) return;
     if (kernel.form == KvForm::pages) kernel.length_type = kernel.table_type;
     look_at_form(table, kernel);
     if (!kernel.block_stride.given()) kernel.block_stride = kernel.block_bytes;
@@ -343,9 +329,8 @@ class Reader {
     }
   }
 
-  const std::string& path_;
   KvLayout& layout_;
-  std::vector<Refusal> refusals_;
+  FileRefusals refusals_;
 };
 
 }  // namespace

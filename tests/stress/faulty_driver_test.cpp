@@ -2,8 +2,10 @@
 // (runtime/driver.def) fails while vHBM starts, at several of its calls while a program runs, and
 // while that program's context ends. The program's own part is faulted_program.cpp.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <string>
 
@@ -19,11 +21,14 @@ constexpr const char* driver_functions[] = {
 
 // Called by a runtime that ends, which that of a process never does once it has started; the test
 // of the runtime alone (faults_test.cpp) lets them fail. The simulated GPU has no memory nodes of
-// graphs. The others are for programs that map memory themselves or share it, which this one does
-// not.
+// graphs. Memory is asked about where a KV layout describes a kernel
+// (tests/unit/runtime/kv_heat_test), of which there is none. The others are for programs that map
+// memory themselves or share it, which this one does not.
 const std::set<std::string> without_faults = {"cuModuleUnload",
                                               "cuMemFreeHost",
                                               "cuDeviceGetGraphMemAttribute",
+                                              "cuPointerGetAttribute",
+                                              "cuMemGetAddressRange_v2",
                                               "cuMemGetAccess",
                                               "cuMemRetainAllocationHandle",
                                               "cuCtxGetFlags",
@@ -42,12 +47,24 @@ unsigned long program(const std::string& arguments, const std::string& faults = 
   return struck == std::string::npos ? 0 : std::strtoul(output.c_str() + struck + 7, nullptr, 10);
 }
 
-class FaultyDriver : public ::testing::TestWithParam<const char*> {};
+const std::string trace = ::testing::TempDir() + "faulty." + std::to_string(getpid()) + ".vhbm";
+
+class FaultyDriver : public ::testing::TestWithParam<const char*> {
+ protected:
+  // Each program that finds one there makes another beside it.
+  void TearDown() override {
+    for (const auto& entry : std::filesystem::directory_iterator(::testing::TempDir())) {
+      if (entry.path().string().starts_with(trace)) std::filesystem::remove(entry.path());
+    }
+  }
+};
 
 TEST_P(FaultyDriver, GivesRightBytesOrAnErrorAndLeavesNothing) {
   const std::string function = GetParam();
-  // Asked of only where the GPU is shared.
-  const std::string more = function == "cuDeviceGetUuid_v2" ? "VHBM_SHARE_GPU=1" : "";
+  // Asked of only where the GPU is shared, and for the head of a recording.
+  const std::string more = function == "cuDeviceGetUuid_v2" ? "VHBM_SHARE_GPU=1"
+                           : function == "cuDeviceGetName"  ? "VHBM_RECORD=" + trace
+                                                            : "";
   unsigned long struck = 0;
   for (int call = 1; call <= 3; ++call) {
     const unsigned long now =

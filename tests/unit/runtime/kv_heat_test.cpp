@@ -331,6 +331,32 @@ TEST_F(HeatOfKv, TellsWhatWouldCureThatItIsScattered) {
   }));
 }
 
+TEST_F(HeatOfKv, IsNotReadFromMemoryThatTheDriverDoesNotTellOf) {
+  const Driver whole = driver_;
+  const auto look_at_a_table = [this] {
+    runtime_.reset();
+    start(with_layouts(64, 64));
+    const DeviceAddress cache = allocate(mib(16));
+    const CUdeviceptr table = on_device<std::int32_t>({5, 900}), lengths = on_device<int>({32});
+    launch("by_table", {cache.value, table, lengths, 2, 1});
+    const std::vector<std::uint32_t> sizes(5, sizeof(std::uint64_t));
+    return runtime_->kv_layouts()->match("by_table", sizes)->refusals.load();
+  };
+  EXPECT_EQ(look_at_a_table(), 0u);
+  driver_.cuPointerGetAttribute = [](void*, CUpointer_attribute, CUdeviceptr) {
+    return CUDA_ERROR_INVALID_VALUE;
+  };
+  EXPECT_EQ(look_at_a_table(), 1u);
+  driver_ = whole;
+  driver_.cuMemGetAddressRange_v2 = [](CUdeviceptr*, std::size_t*, CUdeviceptr) {
+    return CUDA_ERROR_NOT_FOUND;
+  };
+  EXPECT_EQ(look_at_a_table(), 1u);
+  driver_ = whole;
+  driver_.cuMemGetAddressRange_v2 = nullptr;
+  EXPECT_EQ(look_at_a_table(), 1u);
+}
+
 TEST_F(HeatOfKv, IsNothingWhereNoLayoutIsGiven) {
   start(64, 64);
   EXPECT_EQ(runtime_->kv_layouts(), nullptr);
