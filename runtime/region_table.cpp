@@ -149,7 +149,7 @@ void RegionTable::publish(std::span<RegionRow> rows, std::span<const std::uint8_
     file_->groups[first / sizeof word].store(word, std::memory_order_release);
   }
   Advice text{};
-  std::memcpy(text.data(), advice.data(), std::min(advice.size(), sizeof text - 1));
+  advice.copy(reinterpret_cast<char*>(text.data()), sizeof text - 1);
   for (std::size_t word = 0; word < text.size(); ++word) {
     file_->advice[word].store(text[word], std::memory_order_release);
   }
