@@ -44,7 +44,7 @@ class CuptiBuffersTest : public ::testing::Test {
   }
   static void complete(std::uint8_t* buffer, const std::vector<CuptiKernelRecord>& records) {
     const std::size_t valid = records.size() * sizeof(CuptiKernelRecord);
-    std::memcpy(buffer, records.data(), valid);
+    if (valid != 0) std::memcpy(buffer, records.data(), valid);
     CuptiBuffers::completed(nullptr, 0, buffer, CuptiBuffers::buffer_size, valid);
   }
   std::vector<KernelSpan> taken() {
