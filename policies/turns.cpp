@@ -10,7 +10,7 @@ namespace {
 using Indices = std::vector<std::size_t>;
 
 // Others wait no longer than that for what changing costs, unless the quantum says so.
-constexpr std::chrono::seconds longest_for_changes{60};
+constexpr std::chrono::seconds longest_for_changes{20};
 
 std::chrono::nanoseconds turn_of(const Contest& contest, const Indices& active) {
   std::chrono::nanoseconds change{0};

@@ -27,6 +27,8 @@ constexpr std::chrono::milliseconds quiet_point_patience{20};
 // Share of the time that the gate may be closed while a sleep's chunks come back, and how long the
 // work that woke the process is left alone at most.
 constexpr std::int64_t return_share = 50;
+// A quiet GPU is rare where work goes on, so a flip then brings more.
+constexpr std::uint64_t flips_in_one_return = 4;
 constexpr std::chrono::seconds longest_rest_after_waking{1};
 // How sure a tag by evidence has to be for a promise about weights to hold for a region.
 constexpr unsigned surely = 90;
@@ -302,6 +304,10 @@ Plan Pager::make_plan() {
   Situation situation = bounded_by(
       device_.options, frames.limits().hbm,
       {frames.frame_size(), frames.available(Tier::hbm), frames.spare(), frames.owed()}, guarded);
+  if (device_.returning.load(std::memory_order_relaxed)) {
+    situation.most_promotions = std::min(situation.most_promotions * flips_in_one_return,
+                                         frames.frame_size() * frames.available(Tier::hbm));
+  }
   if (device_.stats.get(Stat::host_mapped_bytes) == 0 && situation.must_leave.value == 0 &&
       device_.options.high_watermark.value == 100) {
     return {};

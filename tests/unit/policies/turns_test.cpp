@@ -91,8 +91,8 @@ TEST(Turns, LastLongerWhereChangingTakesMoreThanItsShare) {
   claims.push_back(claim_of(3, 80));
   EXPECT_TRUE(shared_among(claims, 100, 11000ms)[2].has_turn) << "who has no work changes nothing";
   claims[2].change = 1h;
-  EXPECT_TRUE(shared_among(claims, 100, 69s)[0].has_turn);
-  EXPECT_TRUE(shared_among(claims, 100, 70s)[2].has_turn) << "nobody waits longer than a minute";
+  EXPECT_TRUE(shared_among(claims, 100, 29s)[0].has_turn);
+  EXPECT_TRUE(shared_among(claims, 100, 30s)[2].has_turn) << "nobody waits longer than that";
 }
 
 TEST(Turns, OfTwoThatTookTheTurnAtOnceTheFirstHasIt) {
