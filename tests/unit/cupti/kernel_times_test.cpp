@@ -105,20 +105,25 @@ class KernelTimesTest : public ::testing::Test {
     for (CUstream& stream : streams_) {
       EXPECT_CUDA(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
     }
-    EXPECT_CUDA(cuMemAlloc(&words_, count * sizeof(float)));
+    for (CUdeviceptr& words : words_) {
+      EXPECT_CUDA(cuMemAlloc(&words, count * sizeof(float)));
+      EXPECT_CUDA(cuMemsetD8(words, 0, count * sizeof(float)));
+    }
     EXPECT_CUDA(cuMemAlloc(&total_, sizeof(unsigned long long)));
-    EXPECT_CUDA(cuMemsetD8(words_, 0, count * sizeof(float)));
     EXPECT_CUDA(cuCtxSynchronize());
   }
 
+  // Each stream's kernels have their own, since nothing orders them.
+  CUdeviceptr& words_of(CUstream stream) { return words_[stream == streams_[0] ? 0 : 1]; }
   void add(CUstream stream) {
     int n = count;
-    void* parameters[] = {&words_, &words_, &words_, &n};
+    CUdeviceptr& words = words_of(stream);
+    void* parameters[] = {&words, &words, &words, &n};
     EXPECT_CUDA(cuLaunchKernel(add_, 4, 1, 1, 256, 1, 1, 0, stream, parameters, nullptr));
   }
   void sum(CUstream stream) {
     int n = count;
-    void* parameters[] = {&total_, &words_, &n};
+    void* parameters[] = {&total_, &words_of(stream), &n};
     EXPECT_CUDA(cuLaunchKernel(sum_, 4, 1, 1, 256, 1, 1, 0, stream, parameters, nullptr));
   }
   void run_adds(int times) {
@@ -139,7 +144,7 @@ class KernelTimesTest : public ::testing::Test {
   CUmodule module_ = nullptr;
   CUfunction add_ = nullptr, sum_ = nullptr;
   CUstream streams_[2] = {};
-  CUdeviceptr words_ = 0, total_ = 0;
+  CUdeviceptr words_[2] = {}, total_ = 0;
 };
 
 TEST_F(KernelTimesTest, AreLeftToAProfilerThatDidNotSubscribe) {
