@@ -65,7 +65,7 @@ TEST_F(Recorded, AProcessThatIsKilledLeavesWhatItGotTo) {
   CommandResult made;
   const std::string command = tool + "record " + pid() + " -o " + trace_ + " 2>&1";
   std::thread recorder([&] { made = shell(command); });
-  for (int i = 0; i < 400 && content(trace_).size() < 1000; ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 3000 && content(trace_).size() < 1000; ++i) std::this_thread::sleep_for(10ms);
   std::this_thread::sleep_for(500ms);
   kill(child_, SIGKILL);
   // Whoever reaps it is who started it.
