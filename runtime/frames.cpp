@@ -347,6 +347,7 @@ void Frames::trim() {
 }
 
 void Frames::publish() noexcept {
+  const std::lock_guard lock(publishing_);
   // Threads that free or allocate natively meanwhile: never the sum of what was held at two times.
   const Bytes before = granted();
   const Bytes frames = frame_size_ * hbm_.made.load(std::memory_order_relaxed);

@@ -1,7 +1,7 @@
 // The physical allocations of one device: HBM frames and host frames, pooled and recycled.
 // Invariant: HBM frames and native memory together stay within hbm_limit, the host frames of all
 // devices within host_limit. Locking: the pager's lock, except for native(), limits() and what is
-// counted, which take none.
+// counted, which at most take one of their own.
 #pragma once
 
 #include <cuda.h>
@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "runtime/address_space.h"
@@ -189,6 +190,7 @@ class Frames {
   std::atomic<std::uint64_t> awaited_{0};  // of native_: not the driver's yet
   Reclaim reclaim_;
   bool growing_ = false;
+  std::mutex publishing_;  // what is told last was counted last
 };
 
 }  // namespace vhbm

@@ -129,6 +129,14 @@ Gate::Slot* Gate::slot_of_this_thread() noexcept {
   return slot;
 }
 
+std::uint64_t Gate::launches() const noexcept {
+  std::uint64_t sum = 0;
+  for (const Slot* slot = slots_->first(); slot != nullptr; slot = slot->next) {
+    sum += slot->launches.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
 void Gate::wait_until_open(Slot* slot) noexcept {
   if constexpr (!keeps(Protection::gate)) {
     // Who sleeps is called back, or nothing would move any more and show what is missing.

@@ -21,10 +21,11 @@ namespace vhbm {
 
 class Gate {
  private:
-  // One thread's place in one gate. `depth` belongs to the thread alone.
+  // One thread's place in one gate. Written by the thread alone; who takes it up later counts on.
   struct alignas(64) Slot {
     std::atomic<std::uint32_t> inside{0};
     std::uint32_t depth = 0;
+    std::atomic<std::uint64_t> launches{0};
     Slot* next_free = nullptr;
     Slot* next = nullptr;
   };
@@ -58,7 +59,7 @@ class Gate {
   // needs; it is called outside, and only where the gate is held.
   template <typename Say>
   Pass pass(Say&& say) noexcept {
-    Slot* slot = cached_.gate == id_ ? cached_.slot : slot_of_this_thread();
+    Slot* slot = this_slot();
     if (slot->depth++ == 0) {
       slot->inside.exchange(1, std::memory_order_seq_cst);
       if (closed_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
@@ -72,6 +73,14 @@ class Gate {
   Pass pass() noexcept {
     return pass([] {});
   }
+
+  // Hot. This thread launches a kernel or a graph.
+  void count_launch() noexcept {
+    std::atomic<std::uint64_t>& launches = this_slot()->launches;
+    launches.store(launches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  // Over all threads, also those that ended.
+  [[nodiscard]] std::uint64_t launches() const noexcept;
 
   // Holds new submitters back and waits for those inside to leave. False, and open again, when one
   // is still inside, or the gate closed by another, at `deadline`. Must not be called by a thread
@@ -102,6 +111,9 @@ class Gate {
   };
   [[gnu::tls_model("initial-exec")]] static thread_local constinit Cached cached_;
 
+  Slot* this_slot() noexcept {
+    return cached_.gate == id_ ? cached_.slot : slot_of_this_thread();
+  }
   Slot* slot_of_this_thread() noexcept;
   void wait_until_open(Slot* slot) noexcept;
 

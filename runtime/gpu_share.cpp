@@ -132,7 +132,7 @@ void GpuShare::refresh(std::chrono::nanoseconds now) {
 }
 
 void GpuShare::look_for_work(std::chrono::nanoseconds now) {
-  const std::uint64_t work = process_.launches.sum() + process_.gate.waits();
+  const std::uint64_t work = process_.gate.launches() + process_.gate.waits();
   const bool was_active = active_;
   if (work != seen_work_ || process_.gate.waiting() != 0) active_at_ = now;
   seen_work_ = work;

@@ -83,7 +83,7 @@ Bytes Pager::copied() const {
 
 void Pager::publish() noexcept {
   if (!device_.is_first) return;
-  device_.stats.set(Stat::launches, device_.process.launches.sum());
+  device_.stats.set(Stat::launches, device_.process.gate.launches());
   device_.stats.set(Stat::gate_waits, gate_.waits());
   device_.stats.set(Stat::gate_wait_ns, static_cast<std::uint64_t>(gate_.waited().count()));
 }

@@ -12,7 +12,6 @@
 #include "runtime/recording/kernel_recording.h"
 #include "runtime/shared_window.h"
 #include "runtime/sleep_state.h"
-#include "runtime/stats.h"
 
 namespace vhbm {
 
@@ -23,7 +22,6 @@ struct Process {
 
   Gate gate;
   Drain drain;
-  ShardedCounter launches;
   HostLedger host;
   SharedWindow window;
   KernelRecording kernels;

@@ -319,10 +319,6 @@ void Runtime::native_goes(DeviceAddress base) noexcept {
   });
 }
 
-void Runtime::launched() noexcept {
-  devices_->process.launches.add_one();
-}
-
 void Runtime::per_thread_stream_used() noexcept {
   devices_->process.drain.per_thread_stream_used();
 }

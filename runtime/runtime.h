@@ -182,7 +182,7 @@ class Runtime {
   void native_goes(DeviceAddress base) noexcept;
 
   // Hot. One kernel or graph was submitted.
-  void launched() noexcept;
+  void launched() noexcept { gate_->count_launch(); }
   // Hot. Work went to the calling thread's default stream (a null stream in a _ptsz or _ptds
   // function, or CU_STREAM_PER_THREAD): only a driver with cuCtxRecordEvent can see that stream
   // from outside.

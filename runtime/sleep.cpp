@@ -348,7 +348,7 @@ Status Sleep::leave_some(CUdevice which, Bytes most, Bytes* left) {
 }
 
 Sleep::Activity Sleep::activity() const {
-  Activity now{devices_.process.launches.sum(), devices_.process.gate.waits(), 0};
+  Activity now{devices_.process.gate.launches(), devices_.process.gate.waits(), 0};
   devices_.each([&](PagedDevice& one) {
     std::uint64_t last = 0;
     std::lock_guard lock(one.device->lock);

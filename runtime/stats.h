@@ -124,30 +124,4 @@ class Stats {
   SharedFile shared_;
 };
 
-// Counts from many threads at once: each thread adds to one of a few cache lines.
-class ShardedCounter {
- public:
-  void add_one() noexcept {
-    shards_[shard_of_this_thread()].count.fetch_add(1, std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::uint64_t sum() const noexcept {
-    std::uint64_t total = 0;
-    for (const Shard& shard : shards_) total += shard.count.load(std::memory_order_relaxed);
-    return total;
-  }
-
- private:
-  static constexpr std::uint32_t shard_count = 16;
-  struct alignas(64) Shard {
-    std::atomic<std::uint64_t> count{0};
-  };
-  static std::uint32_t shard_of_this_thread() noexcept {
-    [[gnu::tls_model("initial-exec")]] static thread_local constinit std::uint32_t mine = 0;
-    if (mine == 0) mine = 1 + next_shard_.fetch_add(1, std::memory_order_relaxed) % shard_count;
-    return mine - 1;
-  }
-  static inline constinit std::atomic<std::uint32_t> next_shard_{0};
-  std::array<Shard, shard_count> shards_;
-};
-
 }  // namespace vhbm

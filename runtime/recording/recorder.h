@@ -72,7 +72,7 @@ class Recorder {
   [[nodiscard]] bool ended() const noexcept { return worker_ == nullptr || worker_->ended(); }
 
   // Whether it is worth to record anything. What is recorded otherwise is not written.
-  [[nodiscard]] bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool is_on() const noexcept { return on_.load(std::memory_order_acquire); }
   // Never throws: for want of memory a record is left out as well.
   void add(Source source, Content content) noexcept { add(source, Clock::now(), content); }
   void add(Source source, Clock::time_point at, const Content& content) noexcept;

@@ -127,6 +127,24 @@ TEST(Gate, ReusesThePlacesOfThreadsThatEnded) {
 
 // `guarded` is an ordinary variable: whoever is inside may read it, only the closer may write it. A
 // thread sanitizer sees any overlap, and so does the check for a torn pair.
+TEST(Gate, CountsLaunchesAlsoOfThreadsThatEnded) {
+  Gate gate, other;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&] {
+        for (int n = 0; n < 1000; ++n) {
+          const auto pass = gate.pass();
+          gate.count_launch();
+          if (n % 2 == 0) other.count_launch();
+        }
+      });
+    }
+  }
+  EXPECT_EQ(gate.launches(), 24000u);
+  EXPECT_EQ(other.launches(), 12000u);
+}
+
 TEST(Gate, NeverLetsACloserAndASubmitterBeInsideTogether) {
   Gate gate;
   struct {
