@@ -70,6 +70,44 @@ GPU_FUNCTION int expert_of(int token, int layer, int experts) {
   return static_cast<int>((h ^ (h >> 16)) % static_cast<unsigned>(experts));
 }
 
+// What the simulated GPU prices: the first block of a launch declares what the whole launch reads,
+// each byte once.
+GPU_FUNCTION bool declares() {
+  return gpu::priced() && blockIdx.x == 0;
+}
+
+// The weights of the experts that the step's tokens are sent to.
+GPU_FUNCTION void reads_experts(const float* weights, size_t expert_floats, int experts, int layer,
+                                const DecoderBatch& batch) {
+  const int rows = batch.counts[0];
+  for (int row = 0; row < rows; ++row) {
+    const int expert = expert_of(batch.token[row], layer, experts);
+    bool seen = false;
+    for (int i = 0; i < row && !seen; ++i) {
+      seen = expert_of(batch.token[i], layer, experts) == expert;
+    }
+    if (seen) continue;
+    gpu::reads(weights + static_cast<size_t>(expert) * expert_floats,
+               expert_floats * sizeof *weights);
+  }
+}
+
+// The KV blocks of each sequence, up to its last row.
+GPU_FUNCTION void reads_kv(const float* cache, int hidden, unsigned long long block_stride,
+                           const DecoderBatch& batch) {
+  const int rows = batch.counts[0];
+  const size_t block_floats = static_cast<size_t>(hidden) * batch.block_tokens * 2;
+  for (int row = 0; row < rows; ++row) {
+    const int sequence = batch.sequence[row];
+    if (row + 1 < rows && batch.sequence[row + 1] == sequence) continue;
+    const int* table = batch.block_table + static_cast<size_t>(sequence) * batch.table_width;
+    for (int block = 0; block <= batch.position[row] / batch.block_tokens; ++block) {
+      gpu::reads(cache + static_cast<size_t>(table[block]) * block_stride,
+                 block_floats * sizeof *cache);
+    }
+  }
+}
+
 // state[row] = the embedding of the row's token.
 GPU_KERNEL embed(float* state, const float* embedding, int hidden, DecoderBatch batch) {
   const int tiles = hidden / tile;
@@ -112,6 +150,7 @@ GPU_KERNEL linear(float* output, const float* input, const float* weights, int i
                   int accumulate, int count, DecoderBatch batch) {
   const int tiles = columns / tile;
   const int rows = batch.counts[count];
+  if (declares()) gpu::reads(weights, static_cast<size_t>(inputs) * columns * sizeof *weights);
   GPU_THREADS {
     const int id = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     const int row = id / tiles;
@@ -235,6 +274,7 @@ GPU_FUNCTION void attend_rows(float* output, const float* projected, const float
 
 GPU_KERNEL attention_16(float* output, const float* projected, const float* cache, int heads,
                         unsigned long long block_stride, DecoderBatch batch) {
+  if (declares()) reads_kv(cache, heads * 16, block_stride, batch);
   GPU_THREADS {
     attend_rows<16>(output, projected, cache, heads, block_stride, batch, blockIdx.x, threadIdx.x,
                     blockDim.x);
@@ -243,6 +283,7 @@ GPU_KERNEL attention_16(float* output, const float* projected, const float* cach
 
 GPU_KERNEL attention_32(float* output, const float* projected, const float* cache, int heads,
                         unsigned long long block_stride, DecoderBatch batch) {
+  if (declares()) reads_kv(cache, heads * 32, block_stride, batch);
   GPU_THREADS {
     attend_rows<32>(output, projected, cache, heads, block_stride, batch, blockIdx.x, threadIdx.x,
                     blockDim.x);
@@ -251,6 +292,7 @@ GPU_KERNEL attention_32(float* output, const float* projected, const float* cach
 
 GPU_KERNEL attention_64(float* output, const float* projected, const float* cache, int heads,
                         unsigned long long block_stride, DecoderBatch batch) {
+  if (declares()) reads_kv(cache, heads * 64, block_stride, batch);
   GPU_THREADS {
     attend_rows<64>(output, projected, cache, heads, block_stride, batch, blockIdx.x, threadIdx.x,
                     blockDim.x);
@@ -263,6 +305,8 @@ GPU_KERNEL expert_up(float* inner, const float* input, const float* up, int hidd
                      int experts, int layer, DecoderBatch batch) {
   const int tiles = inner_size / tile;
   const int rows = batch.counts[0];
+  const size_t expert_floats = static_cast<size_t>(hidden) * inner_size;
+  if (declares()) reads_experts(up, expert_floats, experts, layer, batch);
   GPU_THREADS {
     const int id = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     const int row = id / tiles;
@@ -270,8 +314,8 @@ GPU_KERNEL expert_up(float* inner, const float* input, const float* up, int hidd
     const int column = id % tiles * tile;
     const size_t expert = expert_of(batch.token[row], layer, experts);
     alignas(16) float sums[tile];
-    dot_columns(sums, input + static_cast<size_t>(row) * hidden, up + expert * hidden * inner_size,
-                hidden, inner_size, column);
+    dot_columns(sums, input + static_cast<size_t>(row) * hidden, up + expert * expert_floats, hidden,
+                inner_size, column);
     float* to = inner + static_cast<size_t>(row) * inner_size + column;
     for (int c = 0; c < tile; ++c) to[c] = silu(sums[c]);
   }
@@ -282,6 +326,8 @@ GPU_KERNEL expert_down(float* state, const float* inner, const float* down, int 
                        int inner_size, int experts, int layer, DecoderBatch batch) {
   const int tiles = hidden / tile;
   const int rows = batch.counts[0];
+  const size_t expert_floats = static_cast<size_t>(inner_size) * hidden;
+  if (declares()) reads_experts(down, expert_floats, experts, layer, batch);
   GPU_THREADS {
     const int id = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     const int row = id / tiles;
@@ -290,7 +336,7 @@ GPU_KERNEL expert_down(float* state, const float* inner, const float* down, int 
     const size_t expert = expert_of(batch.token[row], layer, experts);
     alignas(16) float sums[tile];
     dot_columns(sums, inner + static_cast<size_t>(row) * inner_size,
-                down + expert * inner_size * hidden, inner_size, hidden, column);
+                down + expert * expert_floats, inner_size, hidden, column);
     float* to = state + static_cast<size_t>(row) * hidden + column;
     for (int c = 0; c < tile; ++c) to[c] += sums[c];
   }

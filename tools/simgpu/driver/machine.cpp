@@ -40,13 +40,15 @@ void write_summary() {
   std::fprintf(file,
                "{\"hbm_bytes\": %llu, \"peak_hbm_bytes\": %llu, \"peak_host_bytes\": %llu, "
                "\"peak_pinned_bytes\": %llu, "
-               "\"kernels\": %llu, \"graph_launches\": %llu, \"copied_bytes\": %llu}\n",
+               "\"kernels\": %llu, \"graph_launches\": %llu, \"copied_bytes\": %llu, "
+               "\"kernel_link_bytes\": %llu}\n",
                (unsigned long long)budget, (unsigned long long)peak,
                (unsigned long long)instance->host_pool.peak(),
                (unsigned long long)instance->host_memory.peak(),
                (unsigned long long)statistics().kernels.load(),
                (unsigned long long)statistics().graph_launches.load(),
-               (unsigned long long)statistics().copied_bytes.load());
+               (unsigned long long)statistics().copied_bytes.load(),
+               (unsigned long long)statistics().link_bytes.load());
   std::fclose(file);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/statistics.h"
 #include "machine.h"
 
 namespace simgpu {
@@ -117,6 +118,7 @@ void Recorder::kernel_ended() {
     const double host = host_bytes(m, range.begin, range.bytes);
     phase.demand[range.writes ? Path::to_host : Path::to_device] += host;
     phase.demand[Path::memory] += static_cast<double>(range.bytes) - host;
+    statistics().link_bytes.fetch_add(static_cast<std::uint64_t>(host), std::memory_order_relaxed);
   }
   phases.push_back(phase);
   ranges_.clear();

@@ -8,6 +8,7 @@ namespace simgpu {
 
 struct Statistics {
   std::atomic<std::uint64_t> kernels{0}, copied_bytes{0}, graph_launches{0};
+  std::atomic<std::uint64_t> link_bytes{0};  // that kernels drew over the link, as they declare
 };
 Statistics& statistics();
 

@@ -52,6 +52,9 @@ static __device__ __forceinline__ void yield() {
 }
 static __device__ __forceinline__ void reads(const void*, size_t) {}
 static __device__ __forceinline__ void writes(const void*, size_t) {}
+static __device__ __forceinline__ bool priced() {
+  return false;
+}
 }  // namespace gpu
 
 #else  // a host compiler: a module for the simulated driver
@@ -174,6 +177,10 @@ static inline void reads(const void* address, size_t bytes) {
 static inline void writes(const void* address, size_t bytes) {
   const SimgpuBlock& block = *simgpu::current_block;
   if (block.traffic != nullptr) block.traffic(address, bytes, 1);
+}
+// Whether anybody asks; where it takes work to find out what to declare.
+static inline bool priced() {
+  return simgpu::current_block->traffic != nullptr;
 }
 }  // namespace gpu
 
