@@ -137,6 +137,13 @@ std::uint64_t Gate::launches() const noexcept {
   return sum;
 }
 
+bool Gate::any_inside() const noexcept {
+  for (const Slot* slot = slots_->first(); slot != nullptr; slot = slot->next) {
+    if (slot->inside.load(std::memory_order_relaxed) != 0) return true;
+  }
+  return false;
+}
+
 void Gate::wait_until_open(Slot* slot) noexcept {
   if constexpr (!keeps(Protection::gate)) {
     // Who sleeps is called back, or nothing would move any more and show what is missing.

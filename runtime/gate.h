@@ -93,6 +93,9 @@ class Gate {
   // What a knock does, in the thread that knocks; it may come late, and more than once. Set before
   // any thread passes.
   void on_knock(std::function<void()> knock) { knock_ = std::move(knock); }
+  [[nodiscard]] bool closed() const { return closed_.load(std::memory_order_seq_cst) != 0; }
+  // Somebody was inside just now.
+  [[nodiscard]] bool any_inside() const noexcept;
   // Threads that wait for it to open.
   [[nodiscard]] std::uint32_t waiting() const { return waiting_.load(std::memory_order_seq_cst); }
 

@@ -134,7 +134,7 @@ void GpuShare::refresh(std::chrono::nanoseconds now) {
 void GpuShare::look_for_work(std::chrono::nanoseconds now) {
   const std::uint64_t work = process_.gate.launches() + process_.gate.waits();
   const bool was_active = active_;
-  if (work != seen_work_ || process_.gate.waiting() != 0) active_at_ = now;
+  if (work != seen_work_ || process_.is_at_work()) active_at_ = now;
   seen_work_ = work;
   active_ = active_at_.count() != 0 && now - active_at_ < linger;
   if (active_ && !was_active) {

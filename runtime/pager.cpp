@@ -22,13 +22,11 @@ constexpr std::chrono::seconds idle_patience{1};
 constexpr std::chrono::milliseconds between_pool_looks{20};
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
-// How long a flip waits for the application to wait for its work.
-constexpr std::chrono::milliseconds quiet_point_patience{20};
 // Share of the time that the gate may be closed while a sleep's chunks come back, and how long the
 // work that woke the process is left alone at most.
 constexpr std::int64_t return_share = 50;
 // A quiet GPU is rare where work goes on, so a flip then brings more.
-constexpr std::uint64_t flips_in_one_return = 4;
+constexpr std::uint64_t flips_in_one_return = 16;
 constexpr std::chrono::seconds longest_rest_after_waking{1};
 // How sure a tag by evidence has to be for a promise about weights to hold for a region.
 constexpr unsigned surely = 90;
@@ -53,11 +51,13 @@ void Pager::stop() noexcept {
 }
 
 void Pager::round_safely() noexcept {
+  quiet_points_.round_begins();
   try {
     round();
   } catch (...) {
     device_.freeze("the pager ran out of memory");
   }
+  quiet_points_.round_ends();
 }
 
 // A limit that does not hold is more urgent than the application's comfort.
@@ -121,7 +121,7 @@ void Pager::round() {
   if (plan.empty() || is_back()) end_return();
   if (plan.empty()) {
     device_.drop_arrivals();
-    wants_quiet_point_.store(false, std::memory_order_relaxed);
+    quiet_points_.give_up();
     return;
   }
   if (!copied_ahead_) {
@@ -129,7 +129,7 @@ void Pager::round() {
     copied_before_ = copied();
     copied_for_flip_ = {};
   }
-  if (copy_ahead(plan) || awaits_quiet_point()) return;
+  if (copy_ahead(plan) || quiet_points_.wait(device_.frames->over_limit())) return;
   copied_ahead_ = false;
   memory_ = plan.memory;
   const bool repairs = !device_.repairs.empty();
@@ -137,8 +137,8 @@ void Pager::round() {
   const Flip::Outcome outcome = flip.run(plan, patience_);
   device_.recording.moved(flip, static_cast<unsigned>(outcome),
                           repairs ? recording::Cause::repair : recording::Cause::pager,
-                          at_quiet_point_);
-  if (outcome == Flip::Outcome::done && at_quiet_point_) {
+                          quiet_points_.at_one());
+  if (outcome == Flip::Outcome::done && quiet_points_.at_one()) {
     device_.stats.add(Stat::flips_at_quiet_points, 1);
   }
   copied_for_flip_ = saturating_minus(copied(), copied_before_);
@@ -269,24 +269,6 @@ void Pager::promise_broken(Region& region, std::size_t chunk, CleanCopy left) {
         region.view.size.value, region.view.base.value);
   }
   promise_holds_ = false;
-}
-
-bool Pager::awaits_quiet_point() {
-  const std::uint64_t seen = quiet_points_.load(std::memory_order_relaxed);
-  bool waits = wants_quiet_point_.load(std::memory_order_relaxed);
-  at_quiet_point_ = false;
-  if (!waits && seen != last_quiet_point_ && !device_.frames->over_limit()) {
-    waits = true;
-    quiet_deadline_ = Clock::now() + quiet_point_patience;
-  } else if (waits && seen != last_quiet_point_) {
-    waits = false;
-    at_quiet_point_ = true;
-  } else if (waits && Clock::now() >= quiet_deadline_) {
-    waits = false;
-  }
-  last_quiet_point_ = seen;
-  wants_quiet_point_.store(waits, std::memory_order_relaxed);
-  return waits;
 }
 
 void Pager::judge() {

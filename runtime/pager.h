@@ -4,7 +4,6 @@
 // round.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "runtime/device.h"
 #include "runtime/flip.h"
 #include "runtime/gate.h"
+#include "runtime/quiet_points.h"
 #include "runtime/region_publisher.h"
 #include "runtime/residency.h"
 #include "runtime/worker.h"
@@ -31,8 +31,9 @@ class Pager {
   // The application waited for its own work, so that the GPU may well be quiet now. From any
   // thread.
   void quiet_point() noexcept {
-    quiet_points_.fetch_add(1, std::memory_order_relaxed);
-    if (wants_quiet_point_.load(std::memory_order_relaxed)) worker_.wake();
+    if (!quiet_points_.came()) return;
+    worker_.wake();
+    quiet_points_.hand_over(gate_);
   }
   // No thread uses this any more.
   [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }
@@ -62,8 +63,6 @@ class Pager {
   [[nodiscard]] bool promised(const Region& region) const;
   // A kernel wrote to what was coming to HBM: `left` has it, and the chunk may not.
   void promise_broken(Region& region, std::size_t chunk, CleanCopy left);
-  // Whether to wait until the application waits for its own work, which it does now and then.
-  [[nodiscard]] bool awaits_quiet_point();
   // Lets the thrash guard look at what moved.
   void judge();
   [[nodiscard]] Plan make_plan();
@@ -92,11 +91,7 @@ class Pager {
   Clock::time_point copying_since_{};
   Bytes copied_before_, copied_for_flip_;
   bool promise_holds_ = true;  // weights_are_readonly, as far as it was checked
-  std::atomic<std::uint64_t> quiet_points_{0};
-  std::atomic<bool> wants_quiet_point_{false};
-  bool at_quiet_point_ = false;
-  std::uint64_t last_quiet_point_ = 0;  // when the last wait for one began or ended
-  Clock::time_point quiet_deadline_{};
+  QuietPoints quiet_points_;
   Clock::time_point next_offer_{};  // of what the driver refused to take back
   bool told_unseen_ = false;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "runtime/drain.h"
@@ -27,6 +28,13 @@ struct Process {
   KernelRecording kernels;
   std::shared_ptr<KvLayouts> kv_layouts;  // where there are any
   std::atomic<bool> has_devices{false};
+  // Threads of the application that wait for its work.
+  std::atomic<std::uint32_t> waits_for_gpu{0};
+  // Of the application's threads one waits for the GPU, or is about to give it work.
+  [[nodiscard]] bool is_at_work() const noexcept {
+    return waits_for_gpu.load(std::memory_order_relaxed) != 0 || gate.waiting() != 0 ||
+           gate.any_inside();
+  }
   // Other than awake: only who puts the process to sleep moves anything. Written by Sleep alone.
   std::atomic<SleepState> sleep{SleepState::awake};
 };

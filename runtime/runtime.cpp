@@ -323,6 +323,14 @@ void Runtime::per_thread_stream_used() noexcept {
   devices_->process.drain.per_thread_stream_used();
 }
 
+void Runtime::wait_begins() noexcept {
+  devices_->process.waits_for_gpu.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Runtime::wait_ends() noexcept {
+  devices_->process.waits_for_gpu.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void Runtime::quiet_point() noexcept {
   devices_->each([](PagedDevice& one) { one.pager.quiet_point(); });
 }

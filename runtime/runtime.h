@@ -188,7 +188,10 @@ class Runtime {
   // from outside.
   void per_thread_stream_used() noexcept;
 
-  // The application waited for work of its own: a flip finds the GPU quiet now, if ever.
+  // The calling thread waits for work of the application's own. Once it has, a flip finds the GPU
+  // quiet, if ever: a quiet point.
+  void wait_begins() noexcept;
+  void wait_ends() noexcept;
   void quiet_point() noexcept;
 
   // Puts the process to sleep, wakes it, or takes some of its HBM away.

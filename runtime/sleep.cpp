@@ -364,7 +364,7 @@ void Sleep::look_whether_idle() {
   if (limit.count() == 0 || now < next_look_) return;
   next_look_ = now + std::clamp<Clock::duration>(limit / 10, interval, std::chrono::seconds(1));
   const Activity seen = activity();
-  if (!(seen == seen_)) {
+  if (!(seen == seen_) || devices_.process.is_at_work()) {
     seen_ = seen;
     active_at_ = now;
   }

@@ -9,10 +9,12 @@ template <typename... P>
 CUresult wait(CUresult (CUDAAPI* Functions::*function)(P...),
               std::type_identity_t<P>... arguments) {
   const HookScope scope;
+  Runtime* const runtime = scope.runtime();
+  if (runtime == nullptr) return scope.call(function, arguments...);
+  runtime->wait_begins();
   const CUresult result = scope.call(function, arguments...);
-  if (Runtime* const runtime = scope.runtime(); runtime != nullptr && result == CUDA_SUCCESS) {
-    runtime->quiet_point();
-  }
+  runtime->wait_ends();
+  if (result == CUDA_SUCCESS) runtime->quiet_point();
   return result;
 }
 

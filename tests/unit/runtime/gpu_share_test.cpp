@@ -57,6 +57,16 @@ class Server {
     EXPECT_CUDA(cuMemsetD32Async(region_.value, ++steps_, written.value / 4, stream_));
   }
   void wait() { EXPECT_CUDA(cuStreamSynchronize(stream_)); }
+  // One step that takes so long, in a thread of its own.
+  std::thread long_step(std::chrono::milliseconds time) {
+    return std::thread([this, time] {
+      EXPECT_CUDA(cuCtxSetCurrent(context_));
+      step();
+      runtime_->wait_begins();
+      std::this_thread::sleep_for(time);
+      runtime_->wait_ends();
+    });
+  }
   // The first words are those of the last step, the rest those of the first one.
   [[nodiscard]] bool is_right() {
     std::vector<std::uint32_t> words(size_.value / 4);
@@ -225,6 +235,23 @@ TEST_F(SharedGpu, WorkWaitsForItsTurnAlsoWhereNothingOfItIsInHbm) {
   one->rest();
   EXPECT_TRUE(eventually([&] { return other->worked() > waiting + 5; }));
   EXPECT_EQ(other->resident(), much);
+  other->rest();
+  EXPECT_TRUE(one->is_right());
+  EXPECT_TRUE(other->is_right());
+}
+
+TEST_F(SharedGpu, WhoWaitsForALongKernelIsNotIdle) {
+  const auto one = server(GpuClass::latency, 1h), other = server(GpuClass::batch, 1h);
+  one->have(much);
+  other->have(much);
+  std::thread waiting = one->long_step(2500ms);
+  EXPECT_TRUE(eventually([&] { return one->resident() == much; }));
+  other->work();
+  EXPECT_TRUE(eventually([&] { return other->stat(Stat::waits_for_turn) == 1; }));
+  std::this_thread::sleep_for(800ms);
+  EXPECT_EQ(other->stat(Stat::waits_for_turn), 1u);
+  waiting.join();
+  EXPECT_TRUE(eventually([&] { return other->worked() > 5; }));
   other->rest();
   EXPECT_TRUE(one->is_right());
   EXPECT_TRUE(other->is_right());
