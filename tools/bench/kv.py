@@ -6,7 +6,7 @@ beside computing the KV again, by the shape of an 8 B transformer and the rates 
 same number, so that times are real ones. `blocks`: the sample server with vLLM's block rules on a trace of
 conversations, for each layout of blocks, each size of the KV in use against HBM and each policy: how dense KV
 in HBM is, what crossed the link, beside what Belady's choice of chunks would have had to read, and what requests
-saw. Exit code 1 when a result differs, or when a promise of docs/kv-layouts.md does not hold.
+saw. Exit code 1 when a result differs, or when the longest session is not back 14 times as fast as it is computed.
 
     python3 tools/bench/kv.py build/release [--table returning|blocks] [--trace FILE] [--json FILE]
 """
@@ -166,6 +166,7 @@ def blocks(bench, arguments, figures, broken):
     trace = ["--requests", "100"] + (["--trace", arguments.trace] if arguments.trace else [])
     print(f"The sample server, 16 requests at once, {arguments.trace or 'a made-up trace'}; HBM {HBM_GBPS} GB/s, link"
           f" {LINK_GBPS} GB/s")
+    # "x": what crossed the link, of Belady's reads.
     print("  blocks           KV in use   policy     density   in place   moved in   Belady reads  x     TTFT p50   p99"
           "     TPOT p50   p99   cure")
     for layout, words in LAYOUTS.items():
