@@ -33,7 +33,7 @@ class Pager {
   void quiet_point() noexcept {
     if (!quiet_points_.came()) return;
     worker_.wake();
-    quiet_points_.hand_over(gate_);
+    QuietPoints::hand_over(gate_);
   }
   // No thread uses this any more.
   [[nodiscard]] bool ended() const noexcept { return worker_.ended(); }

@@ -17,9 +17,9 @@ constexpr std::chrono::microseconds handover_patience{200};
 
 }  // namespace
 
-void QuietPoints::hand_over(const Gate& gate) const noexcept {
+void QuietPoints::hand_over(const Gate& gate) noexcept {
   const Clock::time_point deadline = Clock::now() + handover_patience;
-  while (wanted_.load(std::memory_order_relaxed) && !gate.closed() && Clock::now() < deadline) {
+  while (!gate.closed() && Clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::microseconds(10));
   }
 }

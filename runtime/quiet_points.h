@@ -1,7 +1,7 @@
 // The moments in which the application has waited for its own work, so that the GPU may well be
-// quiet: a flip that can wait waits for one. Invariant: a thread of the application is kept for a
-// moment at most, and only where a flip waits for just that. Locking: came() and hand_over() none,
-// from any thread; the rest is the pager's.
+// quiet: a flip that can wait waits for one. Invariant: each time that a flip waits, one thread of
+// the application is kept, for a moment at most, whatever becomes of the pager. Locking: came() and
+// hand_over() none, from any thread; the rest is the pager's.
 #pragma once
 
 #include <atomic>
@@ -16,14 +16,15 @@ class QuietPoints {
  public:
   using Clock = Gate::Clock;
 
-  // One is there; true where a flip waits for it.
+  // One is there; true where a flip waits for it, and this is the first since.
   bool came() noexcept {
     count_.fetch_add(1, std::memory_order_relaxed);
-    return wanted_.load(std::memory_order_relaxed);
+    return wanted_.load(std::memory_order_relaxed) &&
+           wanted_.exchange(false, std::memory_order_relaxed);
   }
   // After came(), and after the pager was woken: lets it close the gate before this thread launches
   // anything more.
-  void hand_over(const Gate& gate) const noexcept;
+  static void hand_over(const Gate& gate) noexcept;
 
   void round_begins() noexcept;
   void round_ends() noexcept { wanted_.store(waits_now_, std::memory_order_relaxed); }

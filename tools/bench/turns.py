@@ -22,9 +22,6 @@ SHARED = 512 * MIB  # of 1 GiB: the rest is for what is native
 # Moves are as small against it as 64 MiB are against the HBM of a real GPU.
 NEED = SHARED * 8 // 10
 WEIGHTS = 69 * MIB
-BUSY = ["--requests", "800"]
-# Several turns' worth: the first ones are shorter, until it is known what a change takes.
-LONG = ["--requests", "1200"]
 # An H200's link, as much slower as its 141 GB of HBM are larger: 50 GB/s by one copy engine (vLLM blog,
 # 2026-01-08, on an H100).
 H200_LINK = 50 * SHARED / 141e9
@@ -38,8 +35,9 @@ both_GBps = {both_ways}
 
 
 class Bench:
-    def __init__(self, build, folder, scale):
+    def __init__(self, build, folder, scale, requests):
         self.build, self.folder, self.count, self.scale = os.path.abspath(build), folder, 0, scale
+        self.busy = ["--requests", str(requests)]
 
     def set_link(self, gbps, scale=1):
         """Slow, so that what the simulation itself takes matters little. `scale` is how many seconds of
@@ -154,13 +152,14 @@ def in_turn(bench, figures, broken):
 def at_once(bench, figures, broken):
     print("Two servers with work at once, 1.6 of HBM together")
     bench.set_link(0.5)
-    (one,), single = bench.together((LONG, None))
+    (one,), single = bench.together((bench.busy, None))
     figures["at_once"] = {"one_after_the_other_s": 2 * single}
     print(f"  one after the other       {2 * single:6.1f} s   1.00")
     for name, share in (("turns", {"share_gpu": "1", "gpu_quantum": "5s"}),
                         ("turns of 200 ms", {"share_gpu": "1", "gpu_quantum": "200ms", "gpu_turn_loss": "100%"}),
+                        ("200 ms and what pays", {"share_gpu": "1", "gpu_quantum": "200ms"}),
                         ("half of HBM each", {"hbm_limit": "25%"})):
-        reports, took = bench.together((LONG, share), (LONG, share))
+        reports, took = bench.together((bench.busy, share), (bench.busy, share))
         compare(reports, one, name, broken)
         figures["at_once"][name] = {"s": took, "throughput": 2 * single / took}
         print(f"  {name:24}  {took:6.1f} s   {2 * single / took:4.2f} of the throughput")
@@ -176,7 +175,7 @@ def beside(bench, figures, broken):
     for name, classes in (("both fit, without vHBM", None), ("both batch", ("batch", "batch")),
                           ("latency beside batch", ("latency", "batch"))):
         share = [classes and {"share_gpu": "1", "gpu_quantum": "5s", "gpu_class": classes[i]} for i in range(2)]
-        reports, _ = bench.together((asked, share[0]), (BUSY, share[1]))
+        reports, _ = bench.together((asked, share[0]), (bench.busy, share[1]))
         right = right or reports
         for one, alone in zip(reports, right):
             compare([one], alone, name, broken)
@@ -194,11 +193,13 @@ def main():
     parser.add_argument("--table", choices=TABLES, action="append", help="only this one; may be repeated")
     parser.add_argument("--scale", type=float, default=0.25, metavar="S",
                         help="simulated seconds in a real one, for requests in turn (default: 0.25)")
+    parser.add_argument("--requests", type=int, default=800, metavar="N",
+                        help="requests of a server that is always busy (default: 800)")
     parser.add_argument("--json", help="write the figures to this file, too")
     arguments = parser.parse_args()
     figures, broken = {}, []
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(arguments.build, folder, arguments.scale)
+        bench = Bench(arguments.build, folder, arguments.scale, arguments.requests)
         for name in arguments.table or TABLES:
             TABLES[name](bench, figures, broken)
     if arguments.json:

@@ -125,8 +125,6 @@ TEST(Gate, ReusesThePlacesOfThreadsThatEnded) {
   gate.open();
 }
 
-// `guarded` is an ordinary variable: whoever is inside may read it, only the closer may write it. A
-// thread sanitizer sees any overlap, and so does the check for a torn pair.
 TEST(Gate, CountsLaunchesAlsoOfThreadsThatEnded) {
   Gate gate, other;
   for (int round = 0; round < 3; ++round) {
@@ -145,6 +143,8 @@ TEST(Gate, CountsLaunchesAlsoOfThreadsThatEnded) {
   EXPECT_EQ(other.launches(), 12000u);
 }
 
+// `guarded` is an ordinary variable: whoever is inside may read it, only the closer may write it. A
+// thread sanitizer sees any overlap, and so does the check for a torn pair.
 TEST(Gate, NeverLetsACloserAndASubmitterBeInsideTogether) {
   Gate gate;
   struct {

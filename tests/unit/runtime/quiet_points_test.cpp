@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 namespace vhbm {
@@ -72,13 +73,31 @@ TEST_F(QuietPointsTest, AreNotWaitedForWhereItIsUrgent) {
   EXPECT_FALSE(points_.at_one());
 }
 
-TEST_F(QuietPointsTest, KeepAThreadForAMomentAtMost) {
+TEST_F(QuietPointsTest, KeepOneThreadEachTime) {
   points_.came();
   ASSERT_TRUE(round_waits());
-  const Gate gate;
-  const auto begin = Clock::now();
-  points_.hand_over(gate);
-  EXPECT_GE(Clock::now() - begin, 200us);
+  EXPECT_TRUE(points_.came());
+  EXPECT_FALSE(points_.came()) << "also where the pager is stuck and ends no round any more";
+}
+
+// The shortest of many tries: a busy machine makes any one long.
+Clock::duration shortest_hand_over(const Gate& gate) {
+  Clock::duration shortest = Clock::duration::max();
+  for (int i = 0; i < 50; ++i) {
+    const auto begin = Clock::now();
+    QuietPoints::hand_over(gate);
+    shortest = std::min<Clock::duration>(shortest, Clock::now() - begin);
+  }
+  return shortest;
+}
+
+TEST_F(QuietPointsTest, KeepAThreadUntilTheGateIsClosedOrForAMoment) {
+  Gate gate;
+  EXPECT_GE(shortest_hand_over(gate), 200us);
+  EXPECT_LT(shortest_hand_over(gate), 20ms);
+  ASSERT_TRUE(gate.close(Clock::now() + 1s));
+  EXPECT_LT(shortest_hand_over(gate), 200us);
+  gate.open();
 }
 
 }  // namespace
