@@ -12,9 +12,6 @@
 namespace vhbm {
 namespace {
 
-// How long an allocation waits for host memory that is just being page-locked.
-constexpr std::chrono::seconds growth_patience{1};
-
 std::vector<CUmemGenericAllocationHandle> handles_of(const std::vector<Frame*>& frames) {
   std::vector<CUmemGenericAllocationHandle> handles;
   handles.reserve(frames.size());
@@ -30,11 +27,12 @@ PageState state_on(const Frame& frame) {
 
 template <typename Attempt>
 auto Allocator::patiently(Attempt&& attempt) {
-  const auto deadline = std::chrono::steady_clock::now() + growth_patience;
+  const auto deadline = std::chrono::steady_clock::now() + handover_patience;
   for (;;) {
     bool again = false;
     auto made = attempt(&again);
     if (!again || std::chrono::steady_clock::now() >= deadline) {
+      if (!made.ok()) device_.frames->want_host(0);
       if (made.status().code() == Errc::out_of_memory) device_.stats.add(Stat::out_of_memory, 1);
       return made;
     }
@@ -71,14 +69,17 @@ Result<std::vector<Frame*>> Allocator::back(std::size_t count) {
     spare_host(count);
     Status status = take_frames(count, frames);
     if (status.ok()) return frames;
-    *again = status.code() == Errc::out_of_memory && more_soon();
+    *again = status.code() == Errc::out_of_memory && more_soon(count);
     return status;
   });
 }
 
-bool Allocator::more_soon() const {
-  return device_.frames->growing() || !device_.settled() || device_.idle.pending() ||
-         device_.frames->others_may_yield();
+bool Allocator::more_soon(std::size_t count) const {
+  if (!device_.settled() || device_.idle.pending()) return true;
+  const Frames& frames = *device_.frames;
+  const std::size_t coming = frames.growing() ? 1 : 0;
+  return count <= frames.available(Tier::hbm) + frames.available(Tier::host) + coming &&
+         (coming != 0 || frames.others_may_yield());
 }
 
 void Allocator::apply_rules(Region& region) const {
@@ -111,11 +112,12 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
       return reused->view.base;
     }
   }
-  spare_host(mapped.value / region->chunk_size.value);
+  const std::size_t chunks = mapped.value / region->chunk_size.value;
+  spare_host(chunks);
   const auto base = device_.space.carve(mapped, region->chunk_size);
   if (!base) return Status(Errc::out_of_memory, "the window has no free range of that size");
   describe(*region, request, *base);
-  Status status = take_frames(mapped.value / region->chunk_size.value, region->frames);
+  Status status = take_frames(chunks, region->frames);
   if (status.ok()) {
     status = map(*region);
     if (status.ok()) {
@@ -131,7 +133,7 @@ Result<DeviceAddress> Allocator::try_to_allocate(const Request& request, bool* a
     }
   }
   device_.space.give_back(*base, mapped);
-  *again = status.code() == Errc::out_of_memory && more_soon();
+  *again = status.code() == Errc::out_of_memory && more_soon(chunks);
   return status;
 }
 
@@ -162,6 +164,7 @@ Status Allocator::take_frames(std::size_t count, std::vector<Frame*>& frames) {
     for (const Status* why : {&hbm, &host, &spare}) {
       if (!why->ok()) status = *why;
     }
+    if (status.code() == Errc::out_of_memory) pool.want_host(count - frames.size());
   }
   give_back(frames);
   return status;

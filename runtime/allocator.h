@@ -65,7 +65,7 @@ class Allocator {
   [[nodiscard]] auto patiently(Attempt&& attempt);
   // Copies that are under way hold host frames for a moment only, and so does another device's
   // lock.
-  [[nodiscard]] bool more_soon() const;
+  [[nodiscard]] bool more_soon(std::size_t count) const;
   void describe(Region& region, const Request& request, DeviceAddress base) const;
   [[nodiscard]] Region* reuse(const Request& request, Bytes mapped);
   // Freed memory in HBM is better than any of the host's.

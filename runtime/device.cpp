@@ -356,7 +356,14 @@ Status Device::make_frames() {
   // What the driver says it can do is not reliable: only a frame that could be made and mapped
   // counts.
   auto probe = frames->take(Tier::host);
+  const auto deadline = std::chrono::steady_clock::now() + handover_patience;
+  while (!probe.ok() && frames->others_may_yield() &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    probe = frames->take(Tier::host);
+  }
   if (!probe.ok()) {
+    frames->want_host(0);
     return {Errc::unsupported,
             "no host memory can be mapped to this GPU: " + probe.status().message() +
                 "; in a container, allow SYS_NICE and check its memory limit"};

@@ -91,7 +91,9 @@ Result<Frame*> Frames::take(Tier tier) {
     auto made = may_grow ? make(tier) : Status(Errc::out_of_memory, "the limit is reached");
     if (made.ok()) return made;
     Frame* frame = from.copies != 0 && reclaim_ ? reclaim_(tier) : nullptr;
-    return frame != nullptr ? Result<Frame*>(frame) : made;
+    if (frame == nullptr) return made;
+    if (tier == Tier::host) want_host(0);
+    return frame;
   }
   Frame* frame = from.free.back();
   from.free.pop_back();
@@ -172,7 +174,7 @@ Result<Frame*> Frames::make_within_limit(Tier tier) {
 
 bool Frames::begin_growth(std::size_t idle_wanted) {
   if (host_.free.size() >= idle_wanted) return false;
-  if (!host_ledger_.take_unused(frame_size_)) return false;
+  if (!host_ledger_.take_unused(frame_size_, host_member_)) return false;
   host_.made.fetch_add(1, std::memory_order_relaxed);
   growing_ = true;
   return true;
@@ -327,7 +329,7 @@ void Frames::pools_hold(Bytes size) noexcept {
 }
 
 void Frames::trim_host() {
-  while (host_ledger_.over_limit()) {
+  while (host_ledger_.over_limit(host_member_)) {
     if (!yield_host()) break;
   }
 }

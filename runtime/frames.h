@@ -95,6 +95,8 @@ class Frames {
   // owner calls this, under the lock; `yield` is what others call.
   bool yield_host();
   void on_others_need(std::function<bool()> yield) { host_member_.yield = std::move(yield); }
+  // So many host frames are needed of what other devices have to spare.
+  void want_host(std::size_t frames) { host_ledger_.want(frame_size_ * frames, host_member_); }
   // Other devices could give up host memory, but did not just now.
   [[nodiscard]] bool others_may_yield() const {
     return host_ledger_.spare_of_others(host_member_).value != 0;
@@ -103,8 +105,8 @@ class Frames {
   bool shrink(Tier tier, std::size_t keep);
   // Makes one ahead of need. False when that many are idle, or no more can be had.
   bool grow(Tier tier, std::size_t idle_wanted);
-  // The application came to page-lock what host frames hold: those that are idle, and those that
-  // keep copies, are given back until host_limit holds.
+  // The application came to page-lock what host frames hold, or other devices need it: those that
+  // are idle, and those that keep copies, are given back until host_limit holds for all.
   void trim_host();
   // Maps the frame at an address of its own, for good.
   [[nodiscard]] Status ensure_alias(Frame* frame);

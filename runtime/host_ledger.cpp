@@ -1,5 +1,7 @@
 #include "runtime/host_ledger.h"
 
+#include <algorithm>
+
 namespace vhbm {
 
 void HostLedger::join(Member* member) {
@@ -23,21 +25,32 @@ void HostLedger::set_limit(Bytes limit) {
   limit_ = limit;
 }
 
-bool HostLedger::take(Bytes size, const Member& by) {
+bool HostLedger::take(Bytes size, Member& by) {
   std::lock_guard lock(mutex_);
   for (Member* other : members_) {
     while (unused() < size && other != &by && other->spare.load(std::memory_order_relaxed) != 0) {
       if (!other->yield()) break;
     }
   }
-  return take_unused(size);
+  if (unused() < size) {
+    if (spare_without(by).value != 0) by.wanted = std::max(by.wanted, size);
+    return false;
+  }
+  taken_ += size;
+  by.wanted = saturating_minus(by.wanted, size);
+  return true;
 }
 
-bool HostLedger::take_unused(Bytes size) {
+bool HostLedger::take_unused(Bytes size, const Member& by) {
   std::lock_guard lock(mutex_);
-  if (unused() < size) return false;
+  if (unused() < size + wanted_without(by)) return false;
   taken_ += size;
   return true;
+}
+
+void HostLedger::want(Bytes size, Member& by) {
+  std::lock_guard lock(mutex_);
+  by.wanted = size;
 }
 
 void HostLedger::give_back(Bytes size) {
@@ -76,9 +89,9 @@ Bytes HostLedger::application() const {
   return application_;
 }
 
-bool HostLedger::over_limit() const {
+bool HostLedger::over_limit(const Member& member) const {
   std::lock_guard lock(mutex_);
-  return held() > limit_;
+  return held() + wanted_without(member) > limit_;
 }
 
 Bytes HostLedger::spare_without(const Member& member) const {
@@ -87,6 +100,14 @@ Bytes HostLedger::spare_without(const Member& member) const {
     if (other != &member) spare += {other->spare.load(std::memory_order_relaxed)};
   }
   return spare;
+}
+
+Bytes HostLedger::wanted_without(const Member& member) const {
+  Bytes wanted;
+  for (const Member* other : members_) {
+    if (other != &member) wanted += other->wanted;
+  }
+  return wanted;
 }
 
 Bytes HostLedger::left(const Member& member) const {

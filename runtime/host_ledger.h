@@ -1,5 +1,6 @@
 // How much host memory this process page-locks, over all its devices, against host_limit. A device
-// that finds the limit reached gets what the others hold and do not need.
+// that finds the limit reached gets what the others hold and do not need: at once where their locks
+// are free, else as soon as their own threads get to it.
 // Invariant: what was taken stays within the limit, with what the application has locked before and
 // what is promised; only a promise kept may pass it.
 // Locking: its own, which is taken after a device's; another device's lock is tried, never waited
@@ -7,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -16,6 +18,9 @@
 
 namespace vhbm {
 
+// How long one waits for host memory that another has to spare or is just page-locking.
+inline constexpr std::chrono::seconds handover_patience{5};
+
 class HostLedger {
  public:
   // What one device says of its frames.
@@ -23,6 +28,7 @@ class HostLedger {
     std::atomic<std::uint64_t> spare{0};  // bytes that it could give up
     // Gives some of them up, if that can be done at once; called by other devices' threads.
     std::function<bool()> yield;
+    Bytes wanted;  // was refused while others had spare ones; the ledger's
   };
   void join(Member* member);
   void leave(const Member* member);
@@ -33,9 +39,11 @@ class HostLedger {
   void set_limit(Bytes limit);
 
   // False, and nothing taken, when the limit would not hold.
-  [[nodiscard]] bool take(Bytes size, const Member& by);
+  [[nodiscard]] bool take(Bytes size, Member& by);
   // As take(), and nobody has to give anything up: for what is wanted ahead of need.
-  [[nodiscard]] bool take_unused(Bytes size);
+  [[nodiscard]] bool take_unused(Bytes size, const Member& by);
+  // Of what the others have to spare so much is needed, which is then kept for `by`; 0: nothing.
+  void want(Bytes size, Member& by);
   void give_back(Bytes size);
   // What was taken went to a tier below, and comes back: its place is nobody else's meanwhile, so
   // that neither what is taken nor a lower limit keeps a process from waking.
@@ -48,8 +56,8 @@ class HostLedger {
   void application_locked(Bytes size);
   void application_unlocked(Bytes size);
   [[nodiscard]] Bytes application() const;
-  // The application came to lock what was taken before.
-  [[nodiscard]] bool over_limit() const;
+  // The application came to lock what was taken before, or others want what `member` has to spare.
+  [[nodiscard]] bool over_limit(const Member& member) const;
   // What a member may still take, with what others could give up.
   [[nodiscard]] Bytes left(const Member& member) const;
   // What others could give up, but did not just now.
@@ -59,6 +67,7 @@ class HostLedger {
   [[nodiscard]] Bytes unused() const { return saturating_minus(limit_, held()); }
   [[nodiscard]] Bytes held() const { return taken_ + application_ + promised_; }
   [[nodiscard]] Bytes spare_without(const Member& member) const;
+  [[nodiscard]] Bytes wanted_without(const Member& member) const;
 
   mutable std::recursive_mutex mutex_;  // who yields gives back meanwhile
   std::vector<Member*> members_;
