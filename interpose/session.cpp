@@ -21,11 +21,13 @@
 
 namespace vhbm::interpose {
 
+constinit std::atomic<Session*> Session::made_{nullptr};
 constinit std::atomic<Runtime*> Session::running_{nullptr};
 constinit std::atomic<bool> Session::decided_{false};
 
-Session& Session::get() {
+Session& Session::make() {
   static Session* const session = new Session;
+  made_.store(session, std::memory_order_release);
   return *session;
 }
 

@@ -23,7 +23,10 @@ namespace vhbm::interpose {
 class Session {
  public:
   // Never destroyed: hooks run after static destructors.
-  static Session& get();
+  static Session& get() {
+    Session* const made = made_.load(std::memory_order_acquire);
+    return made != nullptr ? *made : make();
+  }
 
   // nullptr until it started, and where it stands aside. Hot.
   [[nodiscard]] static Runtime* runtime() noexcept {
@@ -89,6 +92,7 @@ class Session {
 
  private:
   Session() = default;
+  static Session& make();
   void try_to_start(const Linkage& linkage);
   // Opens the regions to whom `peers_` says. Requires the mutex.
   [[nodiscard]] Status open_to_peers(Runtime& runtime);
@@ -108,6 +112,7 @@ class Session {
   // `heir` gets what was the context's, if there is one.
   void context_ended(CUcontext context, CUcontext heir) noexcept;
 
+  static constinit std::atomic<Session*> made_;
   static constinit std::atomic<Runtime*> running_;
   static constinit std::atomic<bool> decided_;  // started, or never will be
   std::mutex mutex_;

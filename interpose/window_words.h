@@ -47,20 +47,29 @@ VHBM_WIDE_VECTORS const char* wide_words_together(const Window& window, const ch
 }
 #endif
 
-// Calls `seen` with each of `count` words that lies in the window, in order. `words` need not be
-// aligned.
+// Out of the way of the few words that most parameters are.
 template <typename Seen>
-void words_in_window(const Window& window, const char* words, std::size_t count, Seen&& seen) {
+[[gnu::noinline]] void many_words_in_window(const Window& window, const char* words,
+                                            std::size_t count, Seen&& seen) {
   const char* const end = words + count * sizeof(std::uint64_t);
 #if defined(VHBM_WIDE_VECTORS)
-  if (count >= WideUpperHalves::words && has_wide_vectors()) [[unlikely]] {
+  if (count >= WideUpperHalves::words && has_wide_vectors()) {
     words = wide_words_together(window, words, end, seen);
     count = static_cast<std::size_t>(end - words) / sizeof(std::uint64_t);
   }
 #endif
+  if (count >= UpperHalves::words) words = words_together(window, words, end, seen);
+  for (; words != end; words += sizeof(std::uint64_t)) look_at_word(window, words, seen);
+}
+
+// Calls `seen` with each of `count` words that lies in the window, in order. `words` need not be
+// aligned.
+template <typename Seen>
+void words_in_window(const Window& window, const char* words, std::size_t count, Seen&& seen) {
   if (count >= UpperHalves::words) [[unlikely]] {
-    words = words_together(window, words, end, seen);
+    return many_words_in_window(window, words, count, seen);
   }
+  const char* const end = words + count * sizeof(std::uint64_t);
   for (; words != end; words += sizeof(std::uint64_t)) look_at_word(window, words, seen);
 }
 

@@ -39,7 +39,6 @@ class Named {
 // Returns what is known of the function's parameters, where they were given one by one.
 const ParameterLayout* name_arguments(Runtime& runtime, CUfunction function, void** parameters,
                                       void** extra) {
-  runtime.launched();
   const Window& window = runtime.window();
   Named seen(runtime);
   if (extra != nullptr) {
@@ -110,7 +109,8 @@ CUresult launch(CUresult (CUDAAPI* Functions::*function)(P...), Describe&& descr
     note_stream(*runtime, launch.stream, launch.null_means);
     return name_arguments(*runtime, launch.function, launch.parameters, launch.extra);
   };
-  const auto pass = runtime->gate().pass([&] { (void)say(); });
+  auto pass = runtime->gate().pass([&] { (void)say(); });
+  pass.count_launch();
   const ParameterLayout* const layout = say();
   if (layout != nullptr && layout->kv != nullptr) [[unlikely]] {
     look(scope, *runtime, *layout->kv, launch);
