@@ -79,8 +79,8 @@ std::size_t Frames::available_hbm_beyond_spare() const {
   return frames_left(available(Tier::hbm), spare());
 }
 
-std::size_t Frames::owed() const {
-  return frames_owed(capacity(Tier::hbm), in_use(Tier::hbm), spare(), available(Tier::host));
+std::size_t Frames::owed(std::size_t spare) const {
+  return frames_owed(capacity(Tier::hbm), in_use(Tier::hbm), spare, available(Tier::host));
 }
 
 Result<Frame*> Frames::take(Tier tier) {

@@ -117,8 +117,8 @@ class Frames {
   [[nodiscard]] std::size_t available_hbm_beyond_spare() const;
   [[nodiscard]] std::size_t spare() const { return limits().hbm_spare.value / frame_size_.value; }
   // Frames that regions have to give up before hbm_limit holds again, and before promotions find
-  // the spare ones again (as far as the host has room for them).
-  [[nodiscard]] std::size_t owed() const;
+  // `spare` ones again (as far as the host has room for them).
+  [[nodiscard]] std::size_t owed(std::size_t spare) const;
 
   // Room has to be made before the driver is asked for it; then it is granted, or refused.
   void native_allocated(Bytes size) noexcept;

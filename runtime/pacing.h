@@ -25,6 +25,12 @@ namespace vhbm {
   const std::size_t left = most - used;
   return left < spare ? std::min(spare - left, host_left) : 0;
 }
+// Frames are kept free for what comes as long as they cannot hold all that is outside of HBM: else
+// that comes into them, and nothing is left to come.
+[[nodiscard]] constexpr std::size_t frames_to_spare(std::size_t spare, std::size_t left,
+                                                    std::size_t outside) {
+  return outside <= left ? 0 : spare;
+}
 // HBM that is kept free for what comes: a sixteenth, at most a flip's worth, at least a chunk.
 [[nodiscard]] Bytes spare_of(const Options& options, Bytes hbm_limit, Bytes chunk);
 

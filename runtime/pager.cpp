@@ -179,7 +179,7 @@ bool Pager::clean_up() {
     next_offer_ = Clock::now() + after_failure;
   }
   // Before live regions have to leave.
-  const bool needed = device_.frames->owed() != 0 || device_.frames->over_limit();
+  const bool needed = room().owed != 0 || device_.frames->over_limit();
   allocator_.give_up_idle(needed ? Clock::now() : Clock::now() - idle_patience);
   if (device_.graveyard.empty() || device_.drain.capturing() ||
       device_.process.sleep.load() != SleepState::awake) {
@@ -278,14 +278,21 @@ void Pager::judge() {
   device_.stats.set(Stat::thrash_guard_verdicts, guard.verdicts());
 }
 
+HbmRoom Pager::room() const {
+  const Frames& frames = *device_.frames;
+  HbmRoom made{frames.frame_size(), frames.available(Tier::hbm)};
+  const std::uint64_t outside = device_.stats.get(Stat::host_mapped_bytes) / made.frame.value;
+  made.spare = frames_to_spare(frames.spare(), made.left, outside);
+  made.owed = frames.owed(made.spare);
+  return made;
+}
+
 Plan Pager::make_plan() {
   const bool guarded = device_.options.thrash_guard && device_.thrash_guard.active(Clock::now());
   device_.stats.set(Stat::thrash_guard, guarded ? 1 : 0);
   if (!device_.repairs.empty()) return {{}, device_.repairs, memory_};
   const Frames& frames = *device_.frames;
-  Situation situation = bounded_by(
-      device_.options, frames.limits().hbm,
-      {frames.frame_size(), frames.available(Tier::hbm), frames.spare(), frames.owed()}, guarded);
+  Situation situation = bounded_by(device_.options, frames.limits().hbm, room(), guarded);
   if (device_.returning.load(std::memory_order_relaxed)) {
     situation.most_promotions = std::min(situation.most_promotions * flips_in_one_return,
                                          frames.frame_size() * frames.available(Tier::hbm));

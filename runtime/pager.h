@@ -11,6 +11,7 @@
 #include "runtime/device.h"
 #include "runtime/flip.h"
 #include "runtime/gate.h"
+#include "runtime/pacing.h"
 #include "runtime/quiet_points.h"
 #include "runtime/region_publisher.h"
 #include "runtime/residency.h"
@@ -65,6 +66,8 @@ class Pager {
   void promise_broken(Region& region, std::size_t chunk, CleanCopy left);
   // Lets the thrash guard look at what moved.
   void judge();
+  // What is left of HBM, and what has to leave it.
+  [[nodiscard]] HbmRoom room() const;
   [[nodiscard]] Plan make_plan();
   // Counts which regions are in use, and now and then guesses anew what they hold.
   void observe_regions();

@@ -25,6 +25,26 @@ TEST_F(Paging, BringsWhatIsUsedAndKeepsEveryByte) {
   EXPECT_GT(stat(Stat::named_in_place_bytes), 0u);
 }
 
+TEST_F(Paging, KeepsNothingFreeForWhatIsToComeWhereAllFits) {
+  start(16, 64);
+  std::vector<DeviceAddress> regions;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    regions.push_back(allocate(mib(8)));
+    fill(regions.back(), mib(8), i);
+  }
+  const auto all_is_in_hbm = [&] { return stat(Stat::host_mapped_bytes) == 0; };
+  EXPECT_TRUE(use_until(regions[1], all_is_in_hbm));
+  const std::uint64_t evicted = stat(Stat::evicted_bytes);
+  EXPECT_TRUE(use_until(regions[0], [&, uses = 0]() mutable { return ++uses == 100; }));
+  EXPECT_EQ(stat(Stat::evicted_bytes), evicted) << "and stays there";
+  // Once something is outside for good, room is kept for it.
+  const DeviceAddress more = allocate(mib(8));
+  fill(more, mib(8), 2);
+  EXPECT_TRUE(use_until(more, [&] { return stat_bytes(Stat::host_mapped_bytes) >= mib(10); }));
+  for (std::uint32_t i = 0; i < 2; ++i) EXPECT_TRUE(holds(regions[i], mib(8), i));
+  EXPECT_TRUE(holds(more, mib(8), 2));
+}
+
 TEST_F(Paging, GoesBackAndForthManyTimes) {
   start(16, 64);
   std::vector<DeviceAddress> regions;

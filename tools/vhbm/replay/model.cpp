@@ -67,18 +67,18 @@ class Play {
     return room_in(bounds_, frame()).value / frame().value;
   }
   [[nodiscard]] HbmRoom room() const {
-    HbmRoom made{frame(), frames_left(frames(), memory_.resident()),
-                 spare_of(options_, bounds_.hbm_limit, frame()).value / frame().value, 0};
+    HbmRoom made{frame(), frames_left(frames(), memory_.resident())};
+    made.spare = frames_to_spare(spare(), made.left, memory_.host_mapped());
     const std::size_t host = bounds_.host_limit.value / frame().value;
     made.owed = frames_owed(frames(), memory_.resident(), made.spare,
                             frames_left(host, memory_.host_mapped()));
     return made;
   }
-  // As an allocation takes frames: the spare ones last.
-  [[nodiscard]] std::size_t room_for_new() const {
-    const HbmRoom now = room();
-    return frames_left(now.left, now.spare);
+  [[nodiscard]] std::size_t spare() const {
+    return spare_of(options_, bounds_.hbm_limit, frame()).value / frame().value;
   }
+  // As an allocation takes frames: the spare ones last.
+  [[nodiscard]] std::size_t room_for_new() const { return frames_left(room().left, spare()); }
 
   void change(const Change& change) {
     Placed& placed = memory_.at(change.life);
