@@ -127,8 +127,7 @@ void Claims::look_for_others() {
     auto watched = std::make_unique<WatchedFile>(path);
     if (!watched->is_open() || !watched->is_held()) continue;
     const auto* file = static_cast<const File*>(watched->map(sizeof(File), magic, layout));
-    const bool is_own = file != nullptr && file->id.load(relaxed) == own_->id.load(relaxed);
-    if (file == nullptr || is_own || file->gpu != gpu_) {
+    if (file == nullptr || file->gpu != gpu_ || shared_.is_at(path)) {
       strangers_.push_back(path);
     } else {
       others_.push_back({path, std::move(watched), file});

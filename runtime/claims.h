@@ -56,7 +56,7 @@ class Claims {
   SharedFile shared_;
   File* own_ = nullptr;
   std::vector<Other> others_;
-  std::vector<std::string> strangers_;  // claims on other GPUs, or of another version
+  std::vector<std::string> strangers_;  // claims on other GPUs, or of another version, and the own one
   std::chrono::nanoseconds next_look_{0};
   std::vector<Claim> all_;
 };

@@ -102,6 +102,12 @@ bool SharedFile::name(const std::string& suffix, std::string* why_not) {
   return refuse(why_not, "cannot name a file in " + directory_);
 }
 
+bool SharedFile::is_at(const std::string& path) const noexcept {
+  struct stat own {}, there {};
+  return fstat(descriptor_, &own) == 0 && lstat(path.c_str(), &there) == 0 &&
+         own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
 void SharedFile::unlink_name() noexcept {
   if (!path_.empty()) unlink(path_.c_str());
   path_.clear();

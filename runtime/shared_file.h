@@ -50,6 +50,8 @@ class SharedFile {
   void close_and_unlink() noexcept;
 
   [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+  // Whether it is this file that has that path.
+  [[nodiscard]] bool is_at(const std::string& path) const noexcept;
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
  private:
