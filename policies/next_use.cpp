@@ -21,10 +21,35 @@ bool comes_first(const Candidate* a, const Candidate* b) {
   return a->last_use != b->last_use ? a->last_use > b->last_use : a->chunk < b->chunk;
 }
 
+// Used in part, it may be read in place for less than it takes to come.
+bool is_read_whole(const Candidate& candidate) {
+  return candidate.tag != Tag::kv;
+}
+
 // Once in place costs as much as to come.
 bool used_twice_before(const Candidate& newcomer, const Candidate& victim) {
   if (!is_expected(newcomer) && !is_expected(victim)) return used_later(newcomer, victim);
   return newcomer.expected.after < victim.expected.next;
+}
+
+// Where a program goes on to other weights, these come all at once: reading them in place makes it
+// wait for the link as well, and again each time. Nothing where that is no more than a flip.
+Plan plan_at_once(Situation situation, Queue residents, Queue newcomers) {
+  const Bytes flip = situation.most_promotions;
+  if (situation.most_at_once <= flip || flip.value == 0 || residents.empty()) return {};
+  situation.most_promotions = situation.most_at_once;
+  situation.most_evictions = situation.must_leave + situation.most_at_once;
+  sort_front(residents, situation.most_evictions, leaves_first);
+  std::erase_if(newcomers, [&](const Candidate* one) {
+    return !is_read_whole(*one) || !is_expected(*one) ||
+           !used_twice_before(*one, *residents.front());
+  });
+  sort_front(newcomers, situation.most_promotions, comes_first);
+  Plan plan = swap(situation, residents, newcomers, used_twice_before);
+  Bytes comes;
+  for (std::size_t i = 0; i < plan.promote.size(); ++i) comes += newcomers[i]->size;
+  plan.at_once = comes > flip;
+  return plan.at_once ? plan : Plan{};
 }
 
 }  // namespace
@@ -38,6 +63,7 @@ Plan plan_next_use(const Situation& situation) {
       newcomers.push_back(&candidate);
     }
   }
+  if (Plan plan = plan_at_once(situation, residents, newcomers); !plan.empty()) return plan;
   sort_front(residents, situation.most_evictions, leaves_first);
   sort_front(newcomers, situation.most_promotions, comes_first);
   Plan plan = swap(situation, residents, newcomers, used_twice_before);

@@ -28,8 +28,11 @@ bool used_more(const Part& one, const Part& other) {
   return one.frequency / 5 > other.frequency / 4;
 }
 
+// In the cycle that goes on now: what comes later than it would if it were repeated is of another.
 bool streamed(const Candidate& candidate) {
-  return candidate.tag == Tag::weights && candidate.expected.next != Expectation::never;
+  const Expectation& expected = candidate.expected;
+  return candidate.tag == Tag::weights && expected.next != Expectation::never &&
+         expected.next <= expected.after - expected.next;
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ void Flip::reached(Gate::Clock::time_point Times::*phase) {
   }
 }
 
-Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
+Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience,
+                        const std::function<void()>& then) {
   reached(&Times::begin);
   if (!device_.prepare_copies()) return Outcome::failed;
   const ContextScope scope(device_.driver, device_.copier.context());
@@ -28,13 +29,18 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   by_choice_ = true;
   Outcome outcome = prepare(plan);
   if (outcome != Outcome::done) return outcome;
-  bool quiet = false;
+  bool quiet = false, settled = false;
   {
     Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience);
     switch (quiesce.outcome()) {
       case Quiesce::Outcome::quiet:
         outcome = carry_out();
         quiet = true;
+        if (outcome == Outcome::done && then != nullptr) {
+          outcome = settle(outcome);
+          settled = true;
+          then();
+        }
         break;
       case Quiesce::Outcome::deadline:
         outcome = Outcome::deadline;
@@ -56,7 +62,12 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience) {
   }
   // Writes that were seen before count no more, so what waited through them is worth nothing.
   if (quiet) device_.drop_arrivals();
-  return settle(outcome);
+  return settled ? outcome : settle(outcome);
+}
+
+Flip::Outcome Flip::go_on(const Plan& plan) {
+  by_choice_ = true;
+  return run_behind_closed_gate(plan, {});
 }
 
 Flip::Outcome Flip::run_behind_closed_gate(const Plan& plan, Copier::Meanwhile meanwhile) {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -30,8 +31,12 @@ class Flip {
 
   Flip(Device& device, Gate& gate) : device_(device), gate_(gate) {}
 
-  // Moves what of the plan there are frames for.
-  [[nodiscard]] Outcome run(const Plan& plan, std::chrono::nanoseconds patience);
+  // Moves what of the plan there are frames for. `then` is called behind the gate once all of it
+  // has moved.
+  [[nodiscard]] Outcome run(const Plan& plan, std::chrono::nanoseconds patience,
+                            const std::function<void()>& then = {});
+  // What more moves, then: another flip of its own, of the same policy's plan.
+  [[nodiscard]] Outcome go_on(const Plan& plan);
   // The same behind a gate that the caller has closed, the GPU being quiet. `meanwhile` is called
   // while copies are in flight, as Copier::wait says.
   [[nodiscard]] Outcome run_behind_closed_gate(const Plan& plan, Copier::Meanwhile meanwhile);

@@ -19,9 +19,9 @@ constexpr std::size_t flips_in_a_batch = 4;
 
 }  // namespace
 
-std::vector<Candidate> candidates_of(Device& device) {
+std::vector<Candidate> candidates_of(Device& device, std::uint64_t lead) {
   std::vector<Candidate> candidates;
-  device.steps.look_ahead(device.uses_in_a_round);
+  device.steps.look_ahead(lead);
   for (const Region* region : device.regions.live()) {
     const Epoch named = device.regions.last_use(region->index);
     const auto in_use_since =
@@ -59,7 +59,7 @@ Bytes Migration::leave(Bytes most) {
     std::lock_guard lock(device_.lock);
     // Frees that streams have reached, and copies of what is in the host anyway.
     device_.drop_arrivals();
-    leaving = candidates_of(device_);
+    leaving = candidates_of(device_, 0);
   }
   std::erase_if(leaving, [](const Candidate& one) { return !one.resident || one.held; });
   const bool all = most.value == UINT64_MAX;

@@ -15,8 +15,9 @@
 
 namespace vhbm {
 
-// What may move of a device, in no order. The caller holds the device's lock.
-[[nodiscard]] std::vector<Candidate> candidates_of(Device& device);
+// What may move of a device, in no order, and when it is expected to be used, as of `lead` uses
+// from now. The caller holds the device's lock.
+[[nodiscard]] std::vector<Candidate> candidates_of(Device& device, std::uint64_t lead);
 
 class Migration {
  public:

@@ -6,6 +6,7 @@ namespace {
 // How far patience with a drain may grow beyond what was configured.
 constexpr int most_patience = 16;
 constexpr std::uint64_t flips_in_a_sample = 8;
+constexpr std::chrono::seconds most_saved{1};  // of time in which the gate stayed open
 
 }  // namespace
 
@@ -35,6 +36,24 @@ Situation bounded_by(const Options& options, Bytes hbm_limit, const HbmRoom& roo
   };
   made.watermarks = {share(options.high_watermark), share(options.low_watermark)};
   return made;
+}
+
+Plan take_front(Plan& rest, std::size_t promotions, std::size_t evictions) {
+  const auto take = [](std::vector<ChunkId>& from, std::size_t most) {
+    const auto end = from.begin() + static_cast<std::ptrdiff_t>(std::min(most, from.size()));
+    std::vector<ChunkId> taken(from.begin(), end);
+    from.erase(from.begin(), end);
+    return taken;
+  };
+  return {take(rest.promote, promotions), take(rest.evict, evictions), rest.memory, rest.at_once};
+}
+
+SavedStall::Time SavedStall::at(Time now, std::int64_t share) const {
+  return std::clamp<Time>(now - spent_until_, Time(0), most_saved) * share / 100;
+}
+
+void SavedStall::spend(Time stall, Time now, std::int64_t share) {
+  spent_until_ = std::max<Time>(spent_until_, now - stall - most_saved) + stall * 100 / share;
 }
 
 std::chrono::nanoseconds rest_after(std::chrono::nanoseconds stall, std::int64_t share) {

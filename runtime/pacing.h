@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include "runtime/options.h"
 #include "runtime/residency.h"
@@ -51,10 +52,28 @@ struct HbmRoom {
 [[nodiscard]] Situation bounded_by(const Options& options, Bytes hbm_limit, const HbmRoom& room,
                                    bool guarded);
 
+// Takes so many chunks off the front of what remains of a plan.
+[[nodiscard]] Plan take_front(Plan& rest, std::size_t promotions, std::size_t evictions);
+
 // How long the gate stays open after it was closed for `stall`, for it to be closed for at most
 // `share` percent of the time.
 [[nodiscard]] std::chrono::nanoseconds rest_after(std::chrono::nanoseconds stall,
                                                   std::int64_t share);
+// What of that share was not used lately, to be used at once: at most what a second allows.
+class SavedStall {
+ public:
+  using Time = std::chrono::nanoseconds;  // since any one moment
+
+  [[nodiscard]] Time at(Time now, std::int64_t share) const;
+  // The gate was closed for `stall` until now.
+  void spend(Time stall, Time now, std::int64_t share);
+  // Until then nothing is saved.
+  [[nodiscard]] Time spent_until() const { return spent_until_; }
+
+ private:
+  Time spent_until_{0};
+};
+
 // How long the next flip waits for a quiet GPU, after one that was given up, or that waited so long
 // for it.
 [[nodiscard]] std::chrono::nanoseconds patience_after_deadline(std::chrono::nanoseconds patience,

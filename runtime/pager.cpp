@@ -131,26 +131,55 @@ void Pager::round() {
   }
   if (copy_ahead(plan) || quiet_points_.wait(device_.frames->over_limit())) return;
   copied_ahead_ = false;
+  carry_out(plan);
+}
+
+void Pager::carry_out(Plan plan) {
   memory_ = plan.memory;
   const bool repairs = !device_.repairs.empty();
+  const auto moved = [&](const Flip& flip, Flip::Outcome outcome) {
+    device_.recording.moved(flip, static_cast<unsigned>(outcome),
+                            repairs ? recording::Cause::repair : recording::Cause::pager,
+                            quiet_points_.at_one());
+    if (outcome == Flip::Outcome::done && quiet_points_.at_one()) {
+      device_.stats.add(Stat::flips_at_quiet_points, 1);
+    }
+    count(outcome);
+  };
   Flip flip(device_, gate_);
-  const Flip::Outcome outcome = flip.run(plan, patience_);
-  device_.recording.moved(flip, static_cast<unsigned>(outcome),
-                          repairs ? recording::Cause::repair : recording::Cause::pager,
-                          quiet_points_.at_one());
-  if (outcome == Flip::Outcome::done && quiet_points_.at_one()) {
-    device_.stats.add(Stat::flips_at_quiet_points, 1);
+  Flip::Outcome outcome = Flip::Outcome::done;
+  if (plan.at_once) {
+    const Clock::time_point until =
+        Clock::now() + saved_stall_.at(Clock::now().time_since_epoch(), stall_share());
+    outcome = flip.run(take_piece(plan), patience_, [&] {
+      moved(flip, Flip::Outcome::done);
+      for (Flip::Outcome last = Flip::Outcome::done;
+           last == Flip::Outcome::done && !plan.empty() && Clock::now() < until;) {
+        Flip next(device_, gate_);
+        last = next.go_on(take_piece(plan));
+        moved(next, last);
+      }
+    });
+  } else {
+    outcome = flip.run(plan, patience_);
   }
+  if (!plan.at_once || outcome != Flip::Outcome::done) moved(flip, outcome);
   copied_for_flip_ = saturating_minus(copied(), copied_before_);
   // Nothing to be moved: the regions are gone.
   if (outcome == Flip::Outcome::done || outcome == Flip::Outcome::no_memory)
     device_.repairs.clear();
   device_.precopy.start_checks(device_.kernels, *device_.frames);
-  count(outcome);
   judge();
   learn(outcome, flip.drained_in());
   const bool again_soon = outcome == Flip::Outcome::done || outcome == Flip::Outcome::deadline;
-  rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure);
+  rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure, plan.at_once);
+}
+
+Plan Pager::take_piece(Plan& rest) const {
+  const Frames& frames = *device_.frames;
+  const std::size_t most =
+      most_in_flip(device_.options, frames.limits().hbm).value / frames.frame_size().value;
+  return take_front(rest, std::min(most, frames.available(Tier::hbm)), most);
 }
 
 void Pager::only_observe() {
@@ -301,7 +330,15 @@ Plan Pager::make_plan() {
       device_.options.high_watermark.value == 100) {
     return {};
   }
-  const std::vector<Candidate> candidates = candidates_of(device_);
+  if (!guarded) {
+    const std::chrono::duration<double> saved =
+        saved_stall_.at(Clock::now().time_since_epoch(), stall_share());
+    const auto rate = static_cast<double>(device_.stats.get(Stat::link_to_hbm));
+    situation.most_at_once = {static_cast<std::uint64_t>(saved.count() * rate)};
+  }
+  // What was launched before a quiet point is done.
+  const std::vector<Candidate> candidates =
+      candidates_of(device_, quiet_points_.came_since() ? 0 : device_.uses_in_a_round);
   situation.candidates = candidates;
   situation.now = device_.now.load(std::memory_order_relaxed);
   situation.memory = memory_;
@@ -363,13 +400,20 @@ void Pager::end_return() {
   device_.stats.set(Stat::return_ns, static_cast<std::uint64_t>(took.count()));
 }
 
-void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least) {
+std::int64_t Pager::stall_share() const {
+  return std::max<std::int64_t>(static_cast<std::int64_t>(device_.options.stall_limit.value), 1);
+}
+
+void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least,
+                       bool saved) {
+  const Clock::time_point now = Clock::now();
+  saved_stall_.spend(stall, now.time_since_epoch(), stall_share());
   // What comes back after a sleep is needed now, and while nobody waits it costs nothing.
   const bool returning = device_.returning.load(std::memory_order_relaxed);
-  const auto share = std::max<std::int64_t>(
-      static_cast<std::int64_t>(device_.options.stall_limit.value), returning ? return_share : 1);
-  const std::chrono::nanoseconds rest = vhbm::rest_after(stall, share);
-  next_flip_ = std::max(next_flip_, Clock::now() + std::max(rest, at_least));
+  const std::chrono::nanoseconds rest =
+      saved ? saved_stall_.spent_until() - now.time_since_epoch()
+            : vhbm::rest_after(stall, std::max(stall_share(), returning ? return_share : 1));
+  next_flip_ = std::max(next_flip_, now + std::max(rest, at_least));
 }
 
 }  // namespace vhbm

@@ -72,8 +72,15 @@ class Pager {
   // Counts which regions are in use, and now and then guesses anew what they hold.
   void observe_regions();
   void count(Flip::Outcome outcome);
-  // Keeps the gate open long enough after it was closed that stall_limit holds.
-  void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least);
+  void carry_out(Plan plan);
+  // What the next of a plan's flips moves.
+  [[nodiscard]] Plan take_piece(Plan& rest) const;
+  // In percent.
+  [[nodiscard]] std::int64_t stall_share() const;
+  // Keeps the gate open long enough after it was closed that stall_limit holds; where stall was
+  // `saved`, it was before as well.
+  void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least,
+                  bool saved = false);
   void rest_after_waking();
   // Whether as much as left HBM with the last sleep is in HBM again.
   [[nodiscard]] bool is_back() const;
@@ -88,6 +95,7 @@ class Pager {
   Clock::time_point next_tagging_{};
   std::chrono::nanoseconds patience_;  // with a drain; learnt
   Clock::time_point next_flip_{}, next_pool_look_{}, last_woken_{};
+  SavedStall saved_stall_;
   bool copied_ahead_ = false;  // since the last flip
   // Of the last flip: when what was copied for it began to be, copied() before, and how much it
   // was.

@@ -53,6 +53,7 @@ struct Situation {
   Bytes must_leave;       // has to leave HBM whatever is promoted
   Bytes most_promotions;  // bounds of one flip, in each direction
   Bytes most_evictions;
+  Bytes most_at_once;     // bound of what may come behind one closing of the gate, where that pays
   std::uint64_t now = 0;  // on the scale of last_use
   Watermarks watermarks;
   PolicyMemory memory;  // as the last plan left it
@@ -64,6 +65,7 @@ struct Plan {
   std::vector<ChunkId> promote;
   std::vector<ChunkId> evict;
   PolicyMemory memory{};
+  bool at_once = false;  // more than a flip moves: several, behind one closing of the gate
 
   [[nodiscard]] bool empty() const { return promote.empty() && evict.empty(); }
 };

@@ -313,7 +313,7 @@ Bytes Sleep::come_back(PagedDevice& one) {
   std::vector<ChunkId> order;
   {
     std::lock_guard lock(device.lock);
-    const std::vector<Candidate> candidates = candidates_of(device);
+    const std::vector<Candidate> candidates = candidates_of(device, 0);
     const auto rounds = std::chrono::milliseconds(step) / device.options.pager_interval;
     order = devices_.decisions.wake_order(
         {candidates, device.slept_at.load(std::memory_order_relaxed),
@@ -352,7 +352,8 @@ Sleep::Activity Sleep::activity() const {
   devices_.each([&](PagedDevice& one) {
     std::uint64_t last = 0;
     std::lock_guard lock(one.device->lock);
-    for (const Candidate& chunk : candidates_of(*one.device)) last = std::max(last, chunk.last_use);
+    for (const Candidate& chunk : candidates_of(*one.device, 0))
+      last = std::max(last, chunk.last_use);
     now.last_uses += last;
   });
   return now;

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "commands.h"
@@ -49,6 +51,8 @@ accepted; 70 when the timeline cannot be written. Of a program that was started:
 
 constexpr timespec look_interval{0, 250'000'000};
 constexpr std::chrono::seconds patience{10};
+// What a killed process takes to be gone, with all the memory it had.
+constexpr std::chrono::seconds longest_end{5};
 
 struct Request {
   std::vector<std::string> words;  // PID|NAME, or after -- a command
@@ -124,8 +128,7 @@ class Recording {
       show(last);
       const bool ended = sigtimedwait(&ends, nullptr, &look_interval) > 0;
       answer = ask_about(ended);
-      // It may have ended between the question and the answer.
-      if (answer.exit_code == exit_no_answer) answer = ask_about(ended);
+      if (answer.exit_code == exit_no_answer) answer = ask_again(ended);
       if (answer.exit_code == exit_no_process) break;
       if (answer.exit_code != exit_ok) return fail(answer);
       last = answer.reply;
@@ -143,6 +146,18 @@ class Recording {
     Order order{{"command", "recording"}, {"end", end}};
     add_device(order);
     return ask(process_, order, patience);
+  }
+  // It may have ended between the question and the answer; while it ends, it can be asked and
+  // answers nothing.
+  [[nodiscard]] Answer ask_again(bool end) const {
+    const auto until = std::chrono::steady_clock::now() + longest_end;
+    for (;;) {
+      Answer answer = ask_about(end);
+      if (answer.exit_code != exit_no_answer || std::chrono::steady_clock::now() >= until) {
+        return answer;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
   }
   int fail(const Answer& answer) const {
     clear();

@@ -64,6 +64,58 @@ TEST(NextUse, GoesByTheLastUseWithoutAFuture) {
   EXPECT_EQ(ids(plan.evict), Ids({2}));
 }
 
+// Another phase begins: ten chunks that come again and again, and the ten of the one before.
+std::vector<Candidate> change_of_phase() {
+  std::vector<Candidate> candidates;
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    candidates.push_back(expected(host(i, 1), 1 + i, 11 + i));
+    candidates.push_back(expected(resident(10 + i, 9), 501 + i, 511 + i));
+  }
+  return candidates;
+}
+Situation with_flips_of(Bytes flip, Bytes at_once, const std::vector<Candidate>& candidates) {
+  Situation made = situation(candidates);
+  made.most_promotions = made.most_evictions = flip;
+  made.most_at_once = at_once;
+  return made;
+}
+
+TEST(NextUse, BringsAPhaseAtOnce) {
+  const std::vector<Candidate> candidates = change_of_phase();
+  const Plan plan = plan_next_use(with_flips_of(chunk * 2, chunk * 8, candidates));
+  EXPECT_TRUE(plan.at_once);
+  EXPECT_EQ(ids(plan.promote), Ids({0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(ids(plan.evict), Ids({19, 18, 17, 16, 15, 14, 13, 12}));
+}
+
+TEST(NextUse, BringsAFlipWhereMoreMayNotCome) {
+  const std::vector<Candidate> candidates = change_of_phase();
+  for (const Bytes at_once : {chunk * 0, chunk * 2}) {
+    const Plan plan = plan_next_use(with_flips_of(chunk * 2, at_once, candidates));
+    EXPECT_FALSE(plan.at_once);
+    EXPECT_EQ(plan.promote.size(), 2u);
+  }
+  // The thrash guard holds it back.
+  EXPECT_TRUE(plan_next_use(with_flips_of(chunk * 0, chunk * 8, candidates)).promote.empty());
+}
+
+TEST(NextUse, BringsAtOnceOnlyWhatIsReadWhole) {
+  std::vector<Candidate> candidates = change_of_phase();
+  for (Candidate& one : candidates) one.tag = one.chunk.value < 7 ? Tag::kv : Tag::weights;
+  const Plan plan = plan_next_use(with_flips_of(chunk * 2, chunk * 8, candidates));
+  EXPECT_TRUE(plan.at_once);
+  EXPECT_EQ(ids(plan.promote), Ids({7, 8, 9}));
+}
+
+TEST(NextUse, BringsAtOnceOnlyWhatIsUsedTwiceBefore) {
+  std::vector<Candidate> candidates = change_of_phase();
+  for (Candidate& one : candidates) {
+    if (one.chunk.value >= 3 && one.chunk.value < 10) one.expected.after = 600;
+  }
+  const Plan plan = plan_next_use(with_flips_of(chunk * 2, chunk * 8, candidates));
+  EXPECT_EQ(ids(plan.promote), Ids({0, 1, 2}));
+}
+
 TEST(NextUse, NeverEvictsWhatIsHeld) {
   std::vector<Candidate> candidates = {resident(1, 1), expected(resident(2, 5), 9, 18)};
   candidates[0].held = true;

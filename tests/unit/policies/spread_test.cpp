@@ -82,6 +82,17 @@ TEST(Spread, IsForWeightsThatAreExpected) {
   EXPECT_TRUE(plan_spread(situation(candidates)).empty());
 }
 
+TEST(Spread, IsForTheCycleThatGoesOn) {
+  std::vector<Candidate> candidates = cycle(4, 4, 8);
+  EXPECT_FALSE(plan_spread(situation(candidates)).empty());
+  // These come after many more rounds of others.
+  for (Candidate& one : candidates) {
+    one.expected.next += 100;
+    one.expected.after += 100;
+  }
+  EXPECT_TRUE(plan_spread(situation(candidates)).empty());
+}
+
 TEST(Spread, TakesNothingFromWhatIsUsedMoreOften) {
   std::vector<Candidate> candidates = cycle(2, 4, 4);
   for (std::uint32_t i = 0; i < 4; ++i) candidates[i].frequency = 2000;

@@ -65,6 +65,37 @@ TEST_F(Foresight, KeepsAPartOfACycleThatIsLargerThanHbm) {
   }
 }
 
+// The gate is open while this thread looks: what it sees come at once came between two looks.
+TEST_F(Foresight, BringsThePhaseThatComesBehindOneClosingOfTheGate) {
+  Options made = options(34, 128);
+  made.policy = "next_use";
+  made.flip_size = Size::of(mib(2));
+  made.stall_limit = Percent{50};
+  start(made);
+  const auto regions = allocate_filled(6, mib(8));  // three a phase
+  Bytes before, most;
+  const auto step = [&](std::size_t phase) {
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto pass = runtime_->gate().pass();
+      const Bytes promoted = stat_bytes(Stat::promoted_bytes);
+      most = std::max(most, promoted - std::exchange(before, promoted));
+      runtime_->named(regions[phase * 3 + i]);
+    }
+    runtime_->wait_begins();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    runtime_->wait_ends();
+  };
+  EXPECT_TRUE(eventually([&] {
+    for (const std::size_t phase : {0, 1}) {
+      for (int i = 0; i < 100; ++i) step(phase);
+    }
+    return most >= mib(12);
+  })) << most.value;
+  for (std::uint32_t i = 0; i < regions.size(); ++i) {
+    EXPECT_TRUE(holds(regions[i], mib(8), i + 1)) << i;
+  }
+}
+
 // What is used all the time stays, whatever else is used now and then.
 TEST_F(Foresight, BringsWhatIsUsedMoreOftenThanWhatIsThere) {
   Options made = options(16, 64);
