@@ -41,7 +41,7 @@ Plan plan_at_once(Situation situation, Queue residents, Queue newcomers) {
   situation.most_evictions = situation.must_leave + situation.most_at_once;
   sort_front(residents, situation.most_evictions, leaves_first);
   std::erase_if(newcomers, [&](const Candidate* one) {
-    return !is_read_whole(*one) || !is_expected(*one) ||
+    return !is_read_whole(*one) || !is_of_this_cycle(*one) ||
            !used_twice_before(*one, *residents.front());
   });
   sort_front(newcomers, situation.most_promotions, comes_first);

@@ -4,6 +4,8 @@
 #include <map>
 #include <vector>
 
+#include "policies/swap.h"
+
 namespace vhbm {
 namespace {
 
@@ -28,11 +30,8 @@ bool used_more(const Part& one, const Part& other) {
   return one.frequency / 5 > other.frequency / 4;
 }
 
-// In the cycle that goes on now: what comes later than it would if it were repeated is of another.
 bool streamed(const Candidate& candidate) {
-  const Expectation& expected = candidate.expected;
-  return candidate.tag == Tag::weights && expected.next != Expectation::never &&
-         expected.next <= expected.after - expected.next;
+  return candidate.tag == Tag::weights && is_of_this_cycle(candidate);
 }
 
 }  // namespace

@@ -14,6 +14,12 @@ using Queue = std::vector<const Candidate*>;
 // Of two chunks that are used alike: which one leaves first.
 [[nodiscard]] bool worth_less(const Candidate& a, const Candidate& b);
 
+// Expected within one of its rounds from now: what comes later is of another phase.
+[[nodiscard]] inline bool is_of_this_cycle(const Candidate& candidate) {
+  const Expectation& expected = candidate.expected;
+  return expected.next != Expectation::never && expected.next <= expected.after - expected.next;
+}
+
 // Host-mapped chunks that were used at all, the latest first: as many as could move.
 [[nodiscard]] Queue newest_first(const Situation& situation);
 

@@ -1,5 +1,4 @@
-// See pager.h. Waiting times come from what was measured: a flip that stalled for long is followed
-// by a long rest, a drain that needed longer is given longer.
+// See pager.h.
 #include "runtime/pager.h"
 
 #include <algorithm>
@@ -22,12 +21,8 @@ constexpr std::chrono::seconds idle_patience{1};
 constexpr std::chrono::milliseconds between_pool_looks{20};
 // Before trying again what cannot soon succeed.
 constexpr std::chrono::milliseconds after_failure{100};
-// Share of the time that the gate may be closed while a sleep's chunks come back, and how long the
-// work that woke the process is left alone at most.
-constexpr std::int64_t return_share = 50;
 // A quiet GPU is rare where work goes on, so a flip then brings more.
 constexpr std::uint64_t flips_in_one_return = 16;
-constexpr std::chrono::seconds longest_rest_after_waking{1};
 // How sure a tag by evidence has to be for a promise about weights to hold for a region.
 constexpr unsigned surely = 90;
 
@@ -38,7 +33,7 @@ Pager::Pager(Device& device, Allocator& allocator, Gate& gate, Decisions decisio
       allocator_(allocator),
       gate_(gate),
       decisions_(decisions),
-      patience_(device.options.quiesce_deadline),
+      pace_(device),
       region_publisher_(device) {}
 
 Status Pager::start() {
@@ -58,11 +53,6 @@ void Pager::round_safely() noexcept {
     device_.freeze("the pager ran out of memory");
   }
   quiet_points_.round_ends();
-}
-
-// A limit that does not hold is more urgent than the application's comfort.
-bool Pager::resting() const {
-  return Clock::now() < next_flip_ && !device_.frames->over_limit();
 }
 
 bool Pager::ahead_of_copy_rate() const {
@@ -98,8 +88,8 @@ void Pager::round() {
   // Whoever gathers a region waits for the copies that are under way to be collected.
   const bool awaited = device_.gatherings.load(std::memory_order_relaxed) != 0;
   if (device_.broken()) return;
-  rest_after_waking();
-  if (resting() && !awaited) return only_observe();
+  pace_.rest_after_waking();
+  if (pace_.resting() && !awaited) return only_observe();
   if (Clock::now() >= next_pool_look_) {
     device_.frames->pools_hold(device_.pool_watch.held());
     next_pool_look_ = Clock::now() + between_pool_looks;
@@ -116,7 +106,8 @@ void Pager::round() {
     copied_ahead_ = false;  // what leaves HBM now drops it
     return;
   }
-  if (device_.frozen() || resting() || ahead_of_copy_rate() || decisions_.plan == nullptr) return;
+  if (device_.frozen() || pace_.resting() || ahead_of_copy_rate() || decisions_.plan == nullptr)
+    return;
   const Plan plan = make_plan();
   if (plan.empty() || is_back()) end_return();
   if (plan.empty()) {
@@ -149,9 +140,8 @@ void Pager::carry_out(Plan plan) {
   Flip flip(device_, gate_);
   Flip::Outcome outcome = Flip::Outcome::done;
   if (plan.at_once) {
-    const Clock::time_point until =
-        Clock::now() + saved_stall_.at(Clock::now().time_since_epoch(), stall_share());
-    outcome = flip.run(take_piece(plan), patience_, [&] {
+    const Clock::time_point until = Clock::now() + pace_.saved();
+    outcome = flip.run(take_piece(plan), pace_.patience(), [&] {
       moved(flip, Flip::Outcome::done);
       for (Flip::Outcome last = Flip::Outcome::done;
            last == Flip::Outcome::done && !plan.empty() && Clock::now() < until;) {
@@ -161,7 +151,7 @@ void Pager::carry_out(Plan plan) {
       }
     });
   } else {
-    outcome = flip.run(plan, patience_);
+    outcome = flip.run(plan, pace_.patience());
   }
   if (!plan.at_once || outcome != Flip::Outcome::done) moved(flip, outcome);
   copied_for_flip_ = saturating_minus(copied(), copied_before_);
@@ -170,15 +160,16 @@ void Pager::carry_out(Plan plan) {
     device_.repairs.clear();
   device_.precopy.start_checks(device_.kernels, *device_.frames);
   judge();
-  learn(outcome, flip.drained_in());
+  pace_.learn(outcome, flip.drained_in());
   const bool again_soon = outcome == Flip::Outcome::done || outcome == Flip::Outcome::deadline;
-  rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure, plan.at_once);
+  pace_.rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure,
+                   plan.at_once);
 }
 
 Plan Pager::take_piece(Plan& rest) const {
   const Frames& frames = *device_.frames;
-  const std::size_t most =
-      most_in_flip(device_.options, frames.limits().hbm).value / frames.frame_size().value;
+  const Bytes flip = most_in_flip(device_.options, frames.limits().hbm);
+  const std::size_t most = std::max<std::size_t>(flip.value / frames.frame_size().value, 1);
   return take_front(rest, std::min(most, frames.available(Tier::hbm)), most);
 }
 
@@ -214,13 +205,13 @@ bool Pager::clean_up() {
       device_.process.sleep.load() != SleepState::awake) {
     return true;
   }
-  Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, patience_);
+  Quiesce quiesce(gate_, device_.drain, device_.stats, device_.stalls, pace_.patience());
   quiesce.reopen();
   device_.recording.closed(quiesce);
   // Nothing submitted before the frees is in flight, and what comes now does not name freed memory.
   if (quiesce.outcome() == Quiesce::Outcome::quiet) allocator_.empty_graveyard();
   if (quiesce.outcome() == Quiesce::Outcome::failed) device_.gpu_failed("the GPU reports errors");
-  rest_after(quiesce.stall(), std::chrono::milliseconds(0));
+  pace_.rest_after(quiesce.stall(), std::chrono::milliseconds(0));
   return true;
 }
 
@@ -331,8 +322,7 @@ Plan Pager::make_plan() {
     return {};
   }
   if (!guarded) {
-    const std::chrono::duration<double> saved =
-        saved_stall_.at(Clock::now().time_since_epoch(), stall_share());
+    const std::chrono::duration<double> saved = pace_.saved();
     const auto rate = static_cast<double>(device_.stats.get(Stat::link_to_hbm));
     situation.most_at_once = {static_cast<std::uint64_t>(saved.count() * rate)};
   }
@@ -374,22 +364,6 @@ void Pager::count(Flip::Outcome outcome) {
   }
 }
 
-void Pager::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
-  const std::chrono::nanoseconds least = device_.options.quiesce_deadline;
-  if (outcome == Flip::Outcome::deadline) patience_ = patience_after_deadline(patience_, least);
-  if (outcome == Flip::Outcome::done) patience_ = patience_after_drain(drained_in, least);
-}
-
-// The gate was closed while the process woke: as long again, and what woke it is not disturbed.
-void Pager::rest_after_waking() {
-  const Clock::time_point woken = device_.woken_at.load();
-  if (!device_.returning.load() || woken == last_woken_) return;
-  last_woken_ = woken;
-  const Clock::duration stall = Clock::now() - woken;
-  next_flip_ = std::max(next_flip_,
-                        Clock::now() + std::min<Clock::duration>(stall, longest_rest_after_waking));
-}
-
 bool Pager::is_back() const {
   return device_.stats.get(Stat::resident_bytes) >= device_.resident_before_sleep.load();
 }
@@ -398,22 +372,6 @@ void Pager::end_return() {
   if (!device_.returning.exchange(false)) return;
   const std::chrono::nanoseconds took = Clock::now() - device_.woken_at.load();
   device_.stats.set(Stat::return_ns, static_cast<std::uint64_t>(took.count()));
-}
-
-std::int64_t Pager::stall_share() const {
-  return std::max<std::int64_t>(static_cast<std::int64_t>(device_.options.stall_limit.value), 1);
-}
-
-void Pager::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least,
-                       bool saved) {
-  const Clock::time_point now = Clock::now();
-  saved_stall_.spend(stall, now.time_since_epoch(), stall_share());
-  // What comes back after a sleep is needed now, and while nobody waits it costs nothing.
-  const bool returning = device_.returning.load(std::memory_order_relaxed);
-  const std::chrono::nanoseconds rest =
-      saved ? saved_stall_.spent_until() - now.time_since_epoch()
-            : vhbm::rest_after(stall, std::max(stall_share(), returning ? return_share : 1));
-  next_flip_ = std::max(next_flip_, now + std::max(rest, at_least));
 }
 
 }  // namespace vhbm

@@ -10,6 +10,7 @@
 #include "runtime/allocator.h"
 #include "runtime/device.h"
 #include "runtime/flip.h"
+#include "runtime/flip_pace.h"
 #include "runtime/gate.h"
 #include "runtime/pacing.h"
 #include "runtime/quiet_points.h"
@@ -44,7 +45,6 @@ class Pager {
 
   void round_safely() noexcept;
   void round();
-  [[nodiscard]] bool resting() const;
   // What is not seen in time is lost.
   void only_observe();
   // Whether the last flip, and what was copied for it, has yet to make way by copy_rate.
@@ -75,17 +75,9 @@ class Pager {
   void carry_out(Plan plan);
   // What the next of a plan's flips moves.
   [[nodiscard]] Plan take_piece(Plan& rest) const;
-  // In percent.
-  [[nodiscard]] std::int64_t stall_share() const;
-  // Keeps the gate open long enough after it was closed that stall_limit holds; where stall was
-  // `saved`, it was before as well.
-  void rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least,
-                  bool saved = false);
-  void rest_after_waking();
   // Whether as much as left HBM with the last sleep is in HBM again.
   [[nodiscard]] bool is_back() const;
   void end_return();
-  void learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in);
 
   Device& device_;
   Allocator& allocator_;
@@ -93,9 +85,8 @@ class Pager {
   const Decisions decisions_;
   PolicyMemory memory_;
   Clock::time_point next_tagging_{};
-  std::chrono::nanoseconds patience_;  // with a drain; learnt
-  Clock::time_point next_flip_{}, next_pool_look_{}, last_woken_{};
-  SavedStall saved_stall_;
+  FlipPace pace_;
+  Clock::time_point next_pool_look_{};
   bool copied_ahead_ = false;  // since the last flip
   // Of the last flip: when what was copied for it began to be, copied() before, and how much it
   // was.

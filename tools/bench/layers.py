@@ -27,6 +27,7 @@ PROMISE = 1.15
 # Every move at once, at any price.
 BADLY_SET = {"stall_limit": "100%", "flip_size": "100%", "pager_interval": "1ms", "quiesce_deadline": "1s"}
 GUARDED = 0.9  # of the speed with all in place
+FOUND_AWAY = 0.1  # of what a phase reads, after the first round
 PROFILE = """clock = "real"
 [hbm]
 bandwidth_GBps = {hbm}
@@ -110,26 +111,37 @@ def cycle(bench, figures, broken):
 
 
 def phases(bench, figures, broken):
-    hbm, link, repeats = 4, 2, 12
-    layers = int(HBM * 0.7) // LAYER
-    bench.set_rates(hbm, link)
-    arguments = ["--layers", str(layers), "--phases", ",".join([str(repeats)] * 3), "--rounds", "4"]
-    native, _ = bench.run(arguments)
-    alone = statistics.median(each for phase in native["seconds"][1] for each in phase)
-    print(f"Three phases, each 0.7 of HBM and repeated {repeats} times in a round; a pass with all in HBM:"
-          f" {alone * 1e3:.0f} ms")
-    print("  policy      passes of a phase after the first round, median: first, second, third, last"
-          "   in place   stall")
-    for policy in POLICIES:
-        report, stats = bench.run(arguments, policy)
-        if report["sum"] != native["sum"]:
-            broken.append(f"phases, {policy}: the sum differs")
-        nth = [statistics.median(phase[i] for round_ in report["seconds"][1:] for phase in round_) / alone
-               for i in range(repeats)]
-        figures.append({"table": "phases", "policy": policy, "x_resident": nth, "stats": stats})
-        print(f"  {policy:10}" + "".join(f"{nth[i]:18.2f}" for i in (0, 1, 2, -1))
-              + f"   {stats['named_in_place_bytes'] / MIB:10.0f} MiB {stats['stall_ns'] / 1e6:7.0f} ms"
-              f"  {stats['flips']} flips", flush=True)
+    # (GB/s of HBM, GB/s of the link, passes of a phase): half a second each, with all in HBM.
+    for hbm, link, repeats in [(4, 2, 12), (16, 2, 48)]:
+        layers = int(HBM * 0.7) // LAYER
+        bench.set_rates(hbm, link)
+        arguments = ["--layers", str(layers), "--phases", ",".join([str(repeats)] * 3)]
+        native, _ = bench.run(arguments + ["--rounds", "4"])
+        alone = statistics.median(each for phase in native["seconds"][1] for each in phase)
+        print(f"Three phases, each 0.7 of HBM and repeated {repeats} times in a round; HBM {hbm} GB/s, link {link} GB/s; "
+              f"a pass with all in HBM: {alone * 1e3:.0f} ms")
+        print("                      passes of a phase after the first round, median"
+              "            a phase, as of the second round")
+        print("  policy, stall_limit   first  second   third    last    mean   read in place    moved    stall")
+        for policy, limit in [("next_use", "30%"), ("next_use", "10%"), ("lru", "10%")]:
+            _, before = bench.run(arguments + ["--rounds", "1"], policy, stall_limit=limit)
+            report, stats = bench.run(arguments + ["--rounds", "4"], policy, stall_limit=limit)
+            if report["sum"] != native["sum"]:
+                broken.append(f"phases, {policy}: the sum differs")
+            nth = [statistics.median(phase[i] for round_ in report["seconds"][1:] for phase in round_) / alone
+                   for i in range(repeats)]
+            phase = {key: (stats[key] - before[key]) / 9
+                     for key in ["named_in_place_bytes", "promoted_bytes", "stall_ns"]}
+            in_place = phase["named_in_place_bytes"] / (layers * LAYER * MIB * repeats)
+            figures.append({"table": "phases", "hbm_GBps": hbm, "link_GBps": link, "policy": policy,
+                            "stall_limit": limit, "x_resident": nth, "phase": phase, "in_place": in_place,
+                            "stats": stats})
+            print(f"  {policy + ' ' + limit:20}" + "".join(f"{nth[i]:8.2f}" for i in (0, 1, 2, -1))
+                  + f"{statistics.mean(nth):8.2f}{100 * in_place:13.1f} %"
+                  f"{phase['promoted_bytes'] / MIB:9.0f} MiB {phase['stall_ns'] / 1e6:5.0f} ms", flush=True)
+            if limit == "30%" and in_place > FOUND_AWAY:
+                broken.append(f"phases at {hbm} GB/s, {policy}, stall_limit {limit}: {100 * in_place:.1f} % of a phase's"
+                              f" weights were read in place")
 
 
 def badly_set(bench, figures, broken):

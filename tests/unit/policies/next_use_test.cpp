@@ -107,6 +107,17 @@ TEST(NextUse, BringsAtOnceOnlyWhatIsReadWhole) {
   EXPECT_EQ(ids(plan.promote), Ids({7, 8, 9}));
 }
 
+TEST(NextUse, BringsAPhaseAheadOfItsTimeFlipByFlip) {
+  std::vector<Candidate> candidates = change_of_phase();
+  for (Candidate& one : candidates) {
+    one.expected.next += 100;
+    one.expected.after += 100;
+  }
+  const Plan plan = plan_next_use(with_flips_of(chunk * 2, chunk * 8, candidates));
+  EXPECT_FALSE(plan.at_once);
+  EXPECT_EQ(ids(plan.promote), Ids({0, 1}));
+}
+
 TEST(NextUse, BringsAtOnceOnlyWhatIsUsedTwiceBefore) {
   std::vector<Candidate> candidates = change_of_phase();
   for (Candidate& one : candidates) {
