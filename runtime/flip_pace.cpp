@@ -35,9 +35,9 @@ void FlipPace::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in)
 void FlipPace::rest_after(std::chrono::nanoseconds stall, std::chrono::nanoseconds at_least,
                           bool saved) {
   const Clock::time_point now = Clock::now();
-  saved_.spend(stall, now.time_since_epoch(), share());
   // What comes back after a sleep is needed now, and while nobody waits it costs nothing.
   const bool returning = device_.returning.load(std::memory_order_relaxed);
+  if (!returning) saved_.spend(stall, now.time_since_epoch(), share());
   const std::chrono::nanoseconds rest =
       saved ? saved_.spent_until() - now.time_since_epoch()
             : vhbm::rest_after(stall, std::max(share(), returning ? return_share : 1));

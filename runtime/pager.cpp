@@ -365,7 +365,9 @@ void Pager::count(Flip::Outcome outcome) {
 }
 
 bool Pager::is_back() const {
-  return device_.stats.get(Stat::resident_bytes) >= device_.resident_before_sleep.load();
+  const HbmRoom left = room();
+  return left.left <= left.spare &&
+         device_.stats.get(Stat::resident_bytes) >= device_.resident_before_sleep.load();
 }
 
 void Pager::end_return() {

@@ -75,7 +75,7 @@ class Pager {
   void carry_out(Plan plan);
   // What the next of a plan's flips moves.
   [[nodiscard]] Plan take_piece(Plan& rest) const;
-  // Whether as much as left HBM with the last sleep is in HBM again.
+  // Whether as much as left HBM with the last sleep is in HBM again, and no room for more.
   [[nodiscard]] bool is_back() const;
   void end_return();
 

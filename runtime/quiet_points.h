@@ -31,7 +31,7 @@ class QuietPoints {
   // Whether a flip is to wait, since the application waits for its work now and then; not where it
   // is urgent, and not for ever.
   [[nodiscard]] bool wait(bool urgent) noexcept;
-  // Whether one came since the wait began, or since the last one ended.
+  // Whether a flip waits, and what it waits for came.
   [[nodiscard]] bool came_since() const noexcept {
     return waits_ && count_.load(std::memory_order_relaxed) != known_;
   }

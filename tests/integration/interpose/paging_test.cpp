@@ -62,6 +62,32 @@ TEST_F(PagingTest, WhatIsUsedMovesIntoHbmAndTheRestOut) {
   }
 }
 
+TEST_F(PagingTest, MovesAfterTheProgramHasWaitedForItsWork) {
+  CUevent event = nullptr;
+  ASSERT_CUDA(cuEventCreate(&event, CU_EVENT_DEFAULT));
+  const std::map<std::string, std::function<CUresult()>> waits = {
+      {"for a stream", [&] { return cuStreamSynchronize(stream_); }},
+      {"for all", [&] { return cuCtxSynchronize(); }},
+      {"for an event",
+       [&] {
+         EXPECT_CUDA(cuEventRecord(event, stream_));
+         return cuEventSynchronize(event);
+       }},
+  };
+  for (const auto& [name, wait] : waits) {
+    const std::uint64_t before = stat("flips_at_quiet_points");
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (std::size_t i = 0;
+         stat("flips_at_quiet_points") == before && std::chrono::steady_clock::now() < deadline;
+         ++i) {
+      add(memory_[i / 20 % pieces], piece, 1);
+      ASSERT_CUDA(wait());
+    }
+    EXPECT_GT(stat("flips_at_quiet_points"), before) << name;
+  }
+  EXPECT_CUDA(cuEventDestroy(event));
+}
+
 TEST_F(PagingTest, CopiesAndFillsOfEveryKindReachTheRightBytes) {
   const CUdeviceptr hot = memory_[0], cold = memory_[pieces - 1];
   fill(hot, piece, 77);

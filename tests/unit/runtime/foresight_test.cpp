@@ -84,6 +84,7 @@ TEST_F(Foresight, BringsThePhaseThatComesBehindOneClosingOfTheGate) {
     runtime_->wait_begins();
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     runtime_->wait_ends();
+    runtime_->quiet_point();
   };
   EXPECT_TRUE(eventually([&] {
     for (const std::size_t phase : {0, 1}) {

@@ -158,6 +158,20 @@ TEST_F(Sleeping, FallsAsleepWhenIdle) {
   EXPECT_TRUE(holds(region, mib(4), 6));
 }
 
+TEST_F(Sleeping, IsNotIdleWhileAThreadWaits) {
+  Options idle = options(64, 128);
+  idle.idle_seconds = {200ms};
+  start(idle);
+  runtime_->wait_begins();
+  const DeviceAddress region = allocate(mib(4));
+  fill(region, mib(4), 6);
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(stat(Stat::sleeps), 0u);
+  runtime_->wait_ends();
+  EXPECT_TRUE(eventually([&] { return asleep(); }));
+  EXPECT_TRUE(holds(region, mib(4), 6));
+}
+
 TEST_F(Sleeping, GivesUpAsMuchHbmAsIsAskedFor) {
   Options alone = options(64, 128);
   alone.pager_interval = 1h;  // or it would fill it again
@@ -172,6 +186,26 @@ TEST_F(Sleeping, GivesUpAsMuchHbmAsIsAskedFor) {
   EXPECT_EQ(free_hbm(), before + mib(10));
   EXPECT_TRUE(holds(cold, mib(20), 7));
   EXPECT_TRUE(holds(hot, mib(20), 8));
+}
+
+// Also what was outside when it fell asleep: one flip brings more while it comes back.
+TEST_F(Sleeping, ComesBackIntoAllTheRoomThereIs) {
+  Options small = options(96, 192);
+  small.flip_size = Size::of(mib(2));
+  start(small);
+  const DeviceAddress cold = allocate(mib(80)), hot = allocate(mib(8));
+  fill(cold, mib(80), 7);
+  fill(hot, mib(8), 8);
+  // For longer than what counts as one step, or waking would bring both back.
+  const auto until = std::chrono::steady_clock::now() + 2s;
+  EXPECT_TRUE(use_until(hot, [&] { return std::chrono::steady_clock::now() > until; }));
+  ASSERT_TRUE(Sleep::wait(runtime_->sleep().leave(device_, mib(80)), 20s).ok());
+  ASSERT_TRUE(sleep().ok());
+  const std::uint64_t before = stat(Stat::flips);
+  EXPECT_TRUE(holds(hot, mib(8), 8));
+  EXPECT_TRUE(use_until(hot, [&] { return stat_bytes(Stat::resident_bytes) == mib(88); }));
+  EXPECT_LE(stat(Stat::flips) - before, 5u);
+  EXPECT_TRUE(holds(cold, mib(80), 7));
 }
 
 TEST_F(Sleeping, AHeldSleepKeepsWorkWaiting) {

@@ -213,11 +213,14 @@ class Play {
 
   // Piece by piece, for as long as may be.
   Time flip_at_once(Plan& rest, Time most) {
-    const std::size_t piece = most_in_flip(options_, bounds_.hbm_limit).value / frame().value;
-    Time copying = flip(take_front(rest, std::min(piece, room().left), piece));
-    while (!rest.empty() && copying < most) {
-      copying += flip(take_front(rest, std::min(piece, room().left), piece));
-    }
+    const std::size_t piece = std::max<std::size_t>(
+        most_in_flip(options_, bounds_.hbm_limit).value / frame().value, 1);
+    Time copying{0};
+    do {
+      const Plan next = take_front(rest, std::min(piece, room().left), piece);
+      if (next.empty()) break;
+      copying += flip(next);
+    } while (copying < most);
     return copying;
   }
   // How long what moves is copied while work waits.
