@@ -7,6 +7,12 @@
 #include "runtime/context_scope.h"
 
 namespace vhbm {
+namespace {
+
+// Between two looks of a thread that runs.
+constexpr std::chrono::milliseconds longest_gap{200};
+
+}  // namespace
 
 Copier::~Copier() {
   if (context_ != nullptr) destroy_streams();
@@ -57,10 +63,16 @@ CUresult Copier::poll(std::optional<unsigned> lane) {
 
 CUresult Copier::wait(std::chrono::nanoseconds patience, const Meanwhile& meanwhile,
                       std::optional<unsigned> lane) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+  auto last = std::chrono::steady_clock::now();
+  auto deadline = last + patience;
   auto pause = std::chrono::microseconds(5);
   CUresult landed = poll(lane);
-  while (landed == CUDA_ERROR_NOT_READY && std::chrono::steady_clock::now() < deadline) {
+  while (landed == CUDA_ERROR_NOT_READY) {
+    const auto now = std::chrono::steady_clock::now();
+    // While the process was stopped, nothing of the copies' time passed.
+    if (now - last > longest_gap) deadline += now - last;
+    last = now;
+    if (now >= deadline) break;
     if (!meanwhile || !meanwhile()) {
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::microseconds(100));

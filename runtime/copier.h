@@ -38,8 +38,9 @@ class Copier {
   // CUDA_SUCCESS once all copies landed, or those of one lane; CUDA_ERROR_NOT_READY before. From
   // any thread.
   [[nodiscard]] CUresult poll(std::optional<unsigned> lane = std::nullopt);
-  // poll() until it answers something else than CUDA_ERROR_NOT_READY, or `patience` ends. Calls
-  // `meanwhile`, which says whether it found something to do, in between.
+  // poll() until it answers something else than CUDA_ERROR_NOT_READY, or `patience` ends, in which
+  // time that the process was stopped does not count. Calls `meanwhile`, which says whether it found
+  // something to do, in between.
   using Meanwhile = std::function<bool()>;
   [[nodiscard]] CUresult wait(std::chrono::nanoseconds patience, const Meanwhile& meanwhile = {},
                               std::optional<unsigned> lane = std::nullopt);

@@ -84,6 +84,11 @@ std::vector<Spilling::Part> Spilling::parts(std::span<const Chunk> chunks, Bytes
   return parts;
 }
 
+bool Spilling::in_flight(Device& device) {
+  std::lock_guard lock(device.lock);
+  return device.copier.poll() == CUDA_ERROR_NOT_READY;
+}
+
 bool Spilling::copy(Device& device, std::span<const Chunk> chunks, std::span<const Part> parts,
                     PageState state) {
   std::lock_guard lock(device.lock);
@@ -114,6 +119,7 @@ void Spilling::send_down(Device& device, std::chrono::nanoseconds asleep_for) {
     std::lock_guard lock(device.lock);
     if (!device.prepare_copies()) return;
   }
+  if (in_flight(device)) return;
   const std::vector<Chunk> chunks = choose(device);
   if (chunks.empty()) return;
   if (Status kept = keep(device, chunks); !kept.ok()) {
@@ -224,12 +230,15 @@ bool Spilling::bring_back(Device& device) {
     log_error("{} bytes of device {} are lost, and work that touches them gets an error: {}",
               (place.lost - lost_before).value, device.ordinal, why_lost.message());
   }
+  // What is lost may still be on its way.
+  if (in_flight(device)) return true;
   munmap(staging_.data(), staging_.size());
   staging_ = {};
   return true;
 }
 
 Status Spilling::fetch(Device& device, std::span<Chunk> chunks) {
+  if (in_flight(device)) return no_copies();
   Status status = take_frames(device, chunks);
   for (Bytes at; status.ok() && at < chunk_ * chunks.size(); at += staging_size) {
     const std::vector<Part> moving = parts(chunks, at);
@@ -242,9 +251,14 @@ Status Spilling::fetch(Device& device, std::span<Chunk> chunks) {
   }
   if (status.ok()) status = map(device, chunks);
   std::lock_guard lock(device.lock);
+  const bool lands_later = device.copier.poll() == CUDA_ERROR_NOT_READY;
   for (const Chunk& chunk : chunks) {
     if (chunk.frame == nullptr || chunk.frame == places_[&device].stand_in) continue;
-    device.frames->give_back(chunk.frame);
+    if (lands_later) {
+      device.quarantine.push_back(chunk.frame);
+    } else {
+      device.frames->give_back(chunk.frame);
+    }
     device.frames->keep_promise();
   }
   return status;

@@ -68,6 +68,9 @@ class Spilling {
     std::span<std::byte> staging;
   };
   [[nodiscard]] std::vector<Part> parts(std::span<const Chunk> chunks, Bytes begin) const;
+  // Copies that took too long may still land: neither their frames nor the staging memory may be
+  // used for anything else.
+  [[nodiscard]] static bool in_flight(Device& device);
   [[nodiscard]] bool copy(Device& device, std::span<const Chunk> chunks,
                           std::span<const Part> parts, PageState state);
   [[nodiscard]] Status keep(Device& device, std::span<const Chunk> chunks);
