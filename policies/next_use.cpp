@@ -1,5 +1,8 @@
 #include "policies/next_use.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "policies/spread.h"
 #include "policies/swap.h"
 
@@ -37,18 +40,23 @@ bool used_twice_before(const Candidate& newcomer, const Candidate& victim) {
 Plan plan_at_once(Situation situation, Queue residents, Queue newcomers) {
   const Bytes flip = situation.most_promotions;
   if (situation.most_at_once <= flip || flip.value == 0 || residents.empty()) return {};
+  // Mostly nothing is about to come, which one look tells.
+  const Candidate& last = **std::min_element(residents.begin(), residents.end(), leaves_first);
+  std::erase_if(newcomers, [&](const Candidate* one) {
+    return !is_read_whole(*one) || !is_of_this_cycle(*one) || !used_twice_before(*one, last);
+  });
+  const auto size_of = [&](std::size_t count) {
+    return std::accumulate(newcomers.begin(),
+                           newcomers.begin() + static_cast<std::ptrdiff_t>(count), Bytes{},
+                           [](Bytes sum, const Candidate* one) { return sum + one->size; });
+  };
+  if (size_of(newcomers.size()) <= flip) return {};
   situation.most_promotions = situation.most_at_once;
   situation.most_evictions = situation.must_leave + situation.most_at_once;
   sort_front(residents, situation.most_evictions, leaves_first);
-  std::erase_if(newcomers, [&](const Candidate* one) {
-    return !is_read_whole(*one) || !is_of_this_cycle(*one) ||
-           !used_twice_before(*one, *residents.front());
-  });
   sort_front(newcomers, situation.most_promotions, comes_first);
   Plan plan = swap(situation, residents, newcomers, used_twice_before);
-  Bytes comes;
-  for (std::size_t i = 0; i < plan.promote.size(); ++i) comes += newcomers[i]->size;
-  plan.at_once = comes > flip;
+  plan.at_once = size_of(plan.promote.size()) > flip;
   return plan.at_once ? plan : Plan{};
 }
 

@@ -39,6 +39,7 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience,
         if (outcome == Outcome::done && then != nullptr) {
           outcome = settle(outcome);
           settled = true;
+          stall_ = times_.end - quiesce.begin();
           then();
         }
         break;
@@ -67,7 +68,9 @@ Flip::Outcome Flip::run(const Plan& plan, std::chrono::nanoseconds patience,
 
 Flip::Outcome Flip::go_on(const Plan& plan) {
   by_choice_ = true;
-  return run_behind_closed_gate(plan, {});
+  const Outcome outcome = run_behind_closed_gate(plan, {});
+  stall_ = times_.end - times_.prepared;
+  return outcome;
 }
 
 Flip::Outcome Flip::run_behind_closed_gate(const Plan& plan, Copier::Meanwhile meanwhile) {

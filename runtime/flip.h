@@ -32,10 +32,11 @@ class Flip {
   Flip(Device& device, Gate& gate) : device_(device), gate_(gate) {}
 
   // Moves what of the plan there are frames for. `then` is called behind the gate once all of it
-  // has moved.
+  // has moved; until it returns, stall() is the part without it.
   [[nodiscard]] Outcome run(const Plan& plan, std::chrono::nanoseconds patience,
                             const std::function<void()>& then = {});
-  // What more moves, then: another flip of its own, of the same policy's plan.
+  // What more moves, then: another flip of its own, of the same policy's plan. Its stall is its
+  // part of the first one's.
   [[nodiscard]] Outcome go_on(const Plan& plan);
   // The same behind a gate that the caller has closed, the GPU being quiet. `meanwhile` is called
   // while copies are in flight, as Copier::wait says.

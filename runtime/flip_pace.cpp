@@ -18,12 +18,13 @@ bool FlipPace::resting() const {
   return Clock::now() < next_flip_ && !device_.frames->over_limit();
 }
 
-std::int64_t FlipPace::share() const {
-  return std::max<std::int64_t>(static_cast<std::int64_t>(device_.options.stall_limit.value), 1);
+std::chrono::nanoseconds FlipPace::saved() const {
+  return saved_.at(Clock::now().time_since_epoch(), stall_share(device_.options));
 }
 
-std::chrono::nanoseconds FlipPace::saved() const {
-  return saved_.at(Clock::now().time_since_epoch(), share());
+Bytes FlipPace::most_at_once() const {
+  return saved_.worth(Clock::now().time_since_epoch(), stall_share(device_.options),
+                      static_cast<double>(device_.stats.get(Stat::link_to_hbm)));
 }
 
 void FlipPace::learn(Flip::Outcome outcome, std::chrono::nanoseconds drained_in) {
@@ -37,10 +38,12 @@ void FlipPace::rest_after(std::chrono::nanoseconds stall, std::chrono::nanosecon
   const Clock::time_point now = Clock::now();
   // What comes back after a sleep is needed now, and while nobody waits it costs nothing.
   const bool returning = device_.returning.load(std::memory_order_relaxed);
-  if (!returning) saved_.spend(stall, now.time_since_epoch(), share());
+  const std::int64_t share = stall_share(device_.options);
+  if (!returning) saved_.spend(stall, now.time_since_epoch(), share);
   const std::chrono::nanoseconds rest =
-      saved ? saved_.spent_until() - now.time_since_epoch()
-            : vhbm::rest_after(stall, std::max(share(), returning ? return_share : 1));
+      saved && !returning
+          ? saved_.spent_until() - now.time_since_epoch()
+          : vhbm::rest_after(stall, returning ? std::max(share, return_share) : share);
   next_flip_ = std::max(next_flip_, now + std::max(rest, at_least));
 }
 

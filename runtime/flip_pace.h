@@ -22,8 +22,10 @@ class FlipPace {
   // None may be yet, since the last one. A limit that does not hold is more urgent than the
   // application's comfort.
   [[nodiscard]] bool resting() const;
-  // What was saved up for more than one flip behind one closing of the gate.
+  // What was saved up for more than one flip behind one closing of the gate, and what comes to HBM
+  // meanwhile.
   [[nodiscard]] std::chrono::nanoseconds saved() const;
+  [[nodiscard]] Bytes most_at_once() const;
   // How long to wait for a quiet GPU.
   [[nodiscard]] std::chrono::nanoseconds patience() const { return patience_; }
 
@@ -35,9 +37,6 @@ class FlipPace {
   void rest_after_waking();
 
  private:
-  // In percent.
-  [[nodiscard]] std::int64_t share() const;
-
   const Device& device_;
   std::chrono::nanoseconds patience_;
   Clock::time_point next_flip_{}, last_woken_{};

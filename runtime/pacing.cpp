@@ -38,18 +38,30 @@ Situation bounded_by(const Options& options, Bytes hbm_limit, const HbmRoom& roo
   return made;
 }
 
-Plan take_front(Plan& rest, std::size_t promotions, std::size_t evictions) {
-  const auto take = [](std::vector<ChunkId>& from, std::size_t most) {
-    const auto end = from.begin() + static_cast<std::ptrdiff_t>(std::min(most, from.size()));
+Plan take_flip(Plan& rest, const Options& options, Bytes hbm_limit, Bytes frame, std::size_t left) {
+  const std::size_t most =
+      std::max<std::size_t>(most_in_flip(options, hbm_limit).value / frame.value, 1);
+  const auto take = [](std::vector<ChunkId>& from, std::size_t count) {
+    const auto end = from.begin() + static_cast<std::ptrdiff_t>(std::min(count, from.size()));
     std::vector<ChunkId> taken(from.begin(), end);
     from.erase(from.begin(), end);
     return taken;
   };
-  return {take(rest.promote, promotions), take(rest.evict, evictions), rest.memory, rest.at_once};
+  return {take(rest.promote, std::min(most, left)), take(rest.evict, most), rest.memory,
+          rest.at_once};
+}
+
+std::int64_t stall_share(const Options& options) {
+  return std::max<std::int64_t>(static_cast<std::int64_t>(options.stall_limit.value), 1);
 }
 
 SavedStall::Time SavedStall::at(Time now, std::int64_t share) const {
   return std::clamp<Time>(now - spent_until_, Time(0), most_saved) * share / 100;
+}
+
+Bytes SavedStall::worth(Time now, std::int64_t share, double rate) const {
+  const std::chrono::duration<double> saved = at(now, share);
+  return {static_cast<std::uint64_t>(saved.count() * rate)};
 }
 
 void SavedStall::spend(Time stall, Time now, std::int64_t share) {

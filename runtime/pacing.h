@@ -52,8 +52,12 @@ struct HbmRoom {
 [[nodiscard]] Situation bounded_by(const Options& options, Bytes hbm_limit, const HbmRoom& room,
                                    bool guarded);
 
-// Takes so many chunks off the front of what remains of a plan.
-[[nodiscard]] Plan take_front(Plan& rest, std::size_t promotions, std::size_t evictions);
+// Takes off the front of what remains of a plan what one flip moves, where so many frames are left.
+[[nodiscard]] Plan take_flip(Plan& rest, const Options& options, Bytes hbm_limit, Bytes frame,
+                             std::size_t left);
+
+// stall_limit in percent, and never 0: a flip now and then there has to be.
+[[nodiscard]] std::int64_t stall_share(const Options& options);
 
 // How long the gate stays open after it was closed for `stall`, for it to be closed for at most
 // `share` percent of the time.
@@ -67,6 +71,8 @@ class SavedStall {
   [[nodiscard]] Time at(Time now, std::int64_t share) const;
   // The gate was closed for `stall` until now.
   void spend(Time stall, Time now, std::int64_t share);
+  // What comes over a link of that rate meanwhile; in bytes a second.
+  [[nodiscard]] Bytes worth(Time now, std::int64_t share, double rate) const;
   // Until then nothing is saved.
   [[nodiscard]] Time spent_until() const { return spent_until_; }
 

@@ -140,14 +140,19 @@ void Pager::carry_out(Plan plan) {
   Flip flip(device_, gate_);
   Flip::Outcome outcome = Flip::Outcome::done;
   if (plan.at_once) {
+    const Frames& frames = *device_.frames;
     const Clock::time_point until = Clock::now() + pace_.saved();
-    outcome = flip.run(take_piece(plan), pace_.patience(), [&] {
+    const auto next = [&] {
+      return take_flip(plan, device_.options, frames.limits().hbm, frames.frame_size(),
+                       frames.available(Tier::hbm));
+    };
+    outcome = flip.run(next(), pace_.patience(), [&] {
       moved(flip, Flip::Outcome::done);
       for (Flip::Outcome last = Flip::Outcome::done;
            last == Flip::Outcome::done && !plan.empty() && Clock::now() < until;) {
-        Flip next(device_, gate_);
-        last = next.go_on(take_piece(plan));
-        moved(next, last);
+        Flip another(device_, gate_);
+        last = another.go_on(next());
+        moved(another, last);
       }
     });
   } else {
@@ -164,13 +169,6 @@ void Pager::carry_out(Plan plan) {
   const bool again_soon = outcome == Flip::Outcome::done || outcome == Flip::Outcome::deadline;
   pace_.rest_after(flip.stall(), again_soon ? std::chrono::milliseconds(0) : after_failure,
                    plan.at_once);
-}
-
-Plan Pager::take_piece(Plan& rest) const {
-  const Frames& frames = *device_.frames;
-  const Bytes flip = most_in_flip(device_.options, frames.limits().hbm);
-  const std::size_t most = std::max<std::size_t>(flip.value / frames.frame_size().value, 1);
-  return take_front(rest, std::min(most, frames.available(Tier::hbm)), most);
 }
 
 void Pager::only_observe() {
@@ -321,14 +319,12 @@ Plan Pager::make_plan() {
       device_.options.high_watermark.value == 100) {
     return {};
   }
-  if (!guarded) {
-    const std::chrono::duration<double> saved = pace_.saved();
-    const auto rate = static_cast<double>(device_.stats.get(Stat::link_to_hbm));
-    situation.most_at_once = {static_cast<std::uint64_t>(saved.count() * rate)};
-  }
-  // What was launched before a quiet point is done.
+  // What was launched before a quiet point is done: what comes next is known to a use, and only
+  // then may much be exchanged at once. A few passes too early, and they read all of it in place.
+  const bool at_quiet_point = quiet_points_.came_since();
+  if (at_quiet_point && !guarded) situation.most_at_once = pace_.most_at_once();
   const std::vector<Candidate> candidates =
-      candidates_of(device_, quiet_points_.came_since() ? 0 : device_.uses_in_a_round);
+      candidates_of(device_, at_quiet_point ? 0 : device_.uses_in_a_round);
   situation.candidates = candidates;
   situation.now = device_.now.load(std::memory_order_relaxed);
   situation.memory = memory_;

@@ -72,9 +72,8 @@ class Pager {
   // Counts which regions are in use, and now and then guesses anew what they hold.
   void observe_regions();
   void count(Flip::Outcome outcome);
+  // By a flip; what is to come at once by several, until what was saved up for that is spent.
   void carry_out(Plan plan);
-  // What the next of a plan's flips moves.
-  [[nodiscard]] Plan take_piece(Plan& rest) const;
   // Whether as much as left HBM with the last sleep is in HBM again, and no room for more.
   [[nodiscard]] bool is_back() const;
   void end_return();

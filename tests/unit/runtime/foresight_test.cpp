@@ -1,4 +1,6 @@
 // What the pager learns of the program's steps, and what a policy makes of it.
+#include "runtime/flip.h"
+#include "runtime/recording/trace_reader.h"
 #include "runtime/units.h"
 #include "test_gpu.h"
 
@@ -71,6 +73,7 @@ TEST_F(Foresight, BringsThePhaseThatComesBehindOneClosingOfTheGate) {
   made.policy = "next_use";
   made.flip_size = Size::of(mib(2));
   made.stall_limit = Percent{50};
+  made.record = state_dir_ + "/phases.vhbm";
   start(made);
   const auto regions = allocate_filled(6, mib(8));  // three a phase
   Bytes before, most;
@@ -95,6 +98,25 @@ TEST_F(Foresight, BringsThePhaseThatComesBehindOneClosingOfTheGate) {
   for (std::uint32_t i = 0; i < regions.size(); ++i) {
     EXPECT_TRUE(holds(regions[i], mib(8), i + 1)) << i;
   }
+  finish();
+  // Each of the flips has its part of the time that the gate was closed.
+  auto reader = recording::TraceReader::open(made.record);
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  std::uint64_t end = 0, flips = 0;
+  const Status read = reader->read([&](recording::Record& one) {
+    const auto* flip = std::get_if<recording::flip>(&one.content);
+    if (flip == nullptr || flip->outcome != static_cast<std::uint64_t>(Flip::Outcome::done)) {
+      return std::string();
+    }
+    const std::uint64_t closed = flip->begin + flip->prepare_ns;
+    EXPECT_GE(closed, end);
+    EXPECT_GT(flip->stall_ns, 0u);
+    end = closed + flip->stall_ns;
+    ++flips;
+    return std::string();
+  });
+  EXPECT_TRUE(read.ok()) << read.message();
+  EXPECT_GE(flips, 6u);
 }
 
 // What is used all the time stays, whatever else is used now and then.

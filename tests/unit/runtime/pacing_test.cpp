@@ -44,15 +44,27 @@ TEST(SavedStall, AllOfItSpentTheShareHoldsForASecond) {
   EXPECT_EQ(saved.spent_until(), begin + 1s);
 }
 
-TEST(Plans, AreTakenFromTheFrontPieceByPiece) {
-  Plan rest{{{1}, {2}, {3}}, {{4}, {5}}, {{7}, 0, false}, true};
-  Plan piece = take_front(rest, 2, 1);
-  EXPECT_EQ(piece.promote, (std::vector<ChunkId>{{1}, {2}}));
-  EXPECT_EQ(piece.evict, (std::vector<ChunkId>{{4}}));
-  EXPECT_EQ(piece.memory.hand, ChunkId{7});
-  piece = take_front(rest, 2, 1);
-  EXPECT_EQ(piece.promote, (std::vector<ChunkId>{{3}}));
-  EXPECT_EQ(piece.evict, (std::vector<ChunkId>{{5}}));
+TEST(SavedStall, IsWorthWhatComesMeanwhile) {
+  SavedStall saved;
+  saved.spend(10ms, 100s, 10);
+  EXPECT_EQ(saved.worth(saved.spent_until() + 500ms, 10, 1 << 30), Bytes{(1 << 30) / 20});
+  EXPECT_EQ(saved.worth(saved.spent_until() + 500ms, 10, 0), Bytes{});
+}
+
+TEST(Plans, AreTakenFlipByFlip) {
+  Options options;
+  options.flip_size = Size::of(mib(4));
+  Plan rest{{{1}, {2}, {3}}, {{4}, {5}, {6}}, {{7}, 0, false}, true};
+  Plan flip = take_flip(rest, options, gib(1), mib(2), 10);
+  EXPECT_EQ(flip.promote, (std::vector<ChunkId>{{1}, {2}}));
+  EXPECT_EQ(flip.evict, (std::vector<ChunkId>{{4}, {5}}));
+  EXPECT_EQ(flip.memory.hand, ChunkId{7});
+  // Where no frame is left, what leaves makes room first.
+  flip = take_flip(rest, options, gib(1), mib(2), 0);
+  EXPECT_TRUE(flip.promote.empty());
+  EXPECT_EQ(flip.evict, (std::vector<ChunkId>{{6}}));
+  flip = take_flip(rest, options, gib(1), mib(2), 1);
+  EXPECT_EQ(flip.promote, (std::vector<ChunkId>{{3}}));
   EXPECT_TRUE(rest.empty());
 }
 

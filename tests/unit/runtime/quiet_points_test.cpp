@@ -39,6 +39,17 @@ TEST_F(QuietPointsTest, AreWaitedForWhereTheyCome) {
   EXPECT_TRUE(points_.at_one());
 }
 
+TEST_F(QuietPointsTest, HaveComeFromThatOnUntilTheWaitEnds) {
+  points_.came();
+  EXPECT_FALSE(points_.came_since()) << "nothing waits";
+  EXPECT_TRUE(round_waits());
+  EXPECT_FALSE(points_.came_since());
+  points_.came();
+  EXPECT_TRUE(points_.came_since());
+  EXPECT_FALSE(round_waits());
+  EXPECT_FALSE(points_.came_since());
+}
+
 TEST_F(QuietPointsTest, AreNotWaitedForInVain) {
   points_.came();
   const auto begin = Clock::now();

@@ -117,7 +117,7 @@ class Play {
     learn();
     if (at < next_flip_ || at < copied_until_) return at;
     if (!copied_ahead_ && at - copying_since_ < least_between_flips()) return at;
-    Plan plan = make_plan(at);
+    const Plan plan = make_plan(at);
     if (plan.empty()) return at;
     if (!copied_ahead_) {
       copying_since_ = at;
@@ -130,18 +130,17 @@ class Play {
     if (drained > patience_) {
       ++played_.given_up;
       played_.stall += patience_;
-      rest(at + patience_, patience_, false);
+      rest(at + patience_, patience_);
       patience_ = patience_after_deadline(patience_, options_.quiesce_deadline);
       return at + patience_;
     }
-    const Time copying = plan.at_once
-                             ? flip_at_once(plan, saved_stall_.at(at, stall_share()) - drained)
-                             : flip(plan);
+    const Time copying = flip(plan);
+    ++played_.flips;
     now_ = quiet + copying;
     played_.stall += drained + copying;
     guard_.judge(ThrashGuard::Time(now_), guard_sample(options_, bounds_.hbm_limit));
     patience_ = patience_after_drain(drained, options_.quiesce_deadline);
-    rest(now_, drained + copying, plan.at_once);
+    rest(now_, drained + copying);
     return now_;
   }
 
@@ -154,13 +153,7 @@ class Play {
     uses_in_a_round_ = std::max(steps_.seen() - before, uses_in_a_round_ / 2);
   }
 
-  [[nodiscard]] std::int64_t stall_share() const {
-    return std::max<std::int64_t>(static_cast<std::int64_t>(options_.stall_limit.value), 1);
-  }
-  void rest(Time from, Time stall, bool saved) {
-    saved_stall_.spend(stall, from, stall_share());
-    next_flip_ = saved ? saved_stall_.spent_until() : from + rest_after(stall, stall_share());
-  }
+  void rest(Time from, Time stall) { next_flip_ = from + rest_after(stall, stall_share(options_)); }
 
   [[nodiscard]] Time least_between_flips() const {
     const std::uint64_t rate = options_.copy_rate.value;
@@ -173,11 +166,6 @@ class Play {
     if (memory_.host_mapped() == 0 && situation.must_leave.value == 0 &&
         options_.high_watermark.value == 100) {
       return {};
-    }
-    if (!guarded) {
-      const std::chrono::duration<double> saved = saved_stall_.at(at, stall_share());
-      situation.most_at_once = {
-          static_cast<std::uint64_t>(saved.count() * conditions_.rates.to_hbm)};
     }
     steps_.look_ahead(uses_in_a_round_);
     situation.candidates = memory_.candidates(steps_);
@@ -211,21 +199,8 @@ class Play {
     return copied_ahead_ = copied.value != 0;
   }
 
-  // Piece by piece, for as long as may be.
-  Time flip_at_once(Plan& rest, Time most) {
-    const std::size_t piece = std::max<std::size_t>(
-        most_in_flip(options_, bounds_.hbm_limit).value / frame().value, 1);
-    Time copying{0};
-    do {
-      const Plan next = take_front(rest, std::min(piece, room().left), piece);
-      if (next.empty()) break;
-      copying += flip(next);
-    } while (copying < most);
-    return copying;
-  }
   // How long what moves is copied while work waits.
   Time flip(const Plan& plan) {
-    ++played_.flips;
     Bytes arrived, recopied;
     std::size_t left = room().left;
     for (const ChunkId id : plan.promote) {
@@ -267,7 +242,6 @@ class Play {
   Steps steps_;
   ThrashGuard guard_;
   PolicyMemory policy_memory_;
-  SavedStall saved_stall_;
   std::vector<Use> unread_;
   bool lost_ = false;
   std::uint64_t epoch_ = 1, uses_in_a_round_ = 0;
